@@ -1,0 +1,242 @@
+"""The command lines of `train.py` and `eval.py`.
+
+Everything that can be wrong with what a user typed is found out here, before anything is written
+and before the heavy libraries are loaded, and answered with one line and exit status 2.
+"""
+
+import contextlib
+import difflib
+import io
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tyro
+
+from infogan_jax.config import Config, differences, flag, validate
+from infogan_jax.data import sources
+from infogan_jax.errors import UserError
+from infogan_jax.experiments import DEFAULT, EXPERIMENTS
+
+T = TypeVar("T")
+
+# What a resumed run may change: none of these alters what a step computes.
+_MAY_CHANGE = {
+    "train.steps",
+    "train.checkpoint_every",
+    "train.keep",
+    "train.keep_every",
+    "train.sample_every",
+}
+
+
+@dataclass(frozen=True)
+class _TrainOptions:
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    run_dir: Path | None = None
+    """The run's folder; runs/EXPERIMENT-sSEED by default."""
+    resume: bool = False
+    """Go on from the newest checkpoint in the run's folder, with the run's own settings."""
+    require_accelerator: bool = False
+    """Refuse to train where JAX finds no GPU or TPU."""
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.run_dir or Path("runs") / f"{self.config.experiment}-s{self.config.seed}"
+
+
+@dataclass(frozen=True)
+class _EvalOptions:
+    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")] = field()
+    """The run's folder, as train.py printed it."""
+    step: int | None = None
+    """The step of the checkpoint; the newest by default."""
+
+
+def train(argv: Sequence[str] | None = None) -> int:
+    """Trains an experiment and measures it; returns the exit status."""
+    return _answer(_train, sys.argv[1:] if argv is None else list(argv))
+
+
+def evaluate(argv: Sequence[str] | None = None) -> int:
+    """Measures a run; returns the exit status."""
+    return _answer(_evaluate, sys.argv[1:] if argv is None else list(argv))
+
+
+def _answer(command: Callable[[list[str]], int], argv: list[str]) -> int:
+    try:
+        return command(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _train(argv: list[str]) -> int:
+    named = bool(argv) and not argv[0].startswith("-")
+    experiment, rest = (argv[0], argv[1:]) if named else (DEFAULT, argv)
+    if experiment not in EXPERIMENTS:
+        raise UserError(f"there is no experiment {experiment!r}: {_choices(experiment, list(EXPERIMENTS))}")
+    options = _parse_train(experiment, EXPERIMENTS[experiment], rest)
+    if options.resume:
+        options, step = _resumed(options, rest, experiment if named else None)
+    else:
+        step = None
+        _check_new_folder(options.folder)
+    config, run_dir = options.config, options.folder
+    validate(config)
+    image_shape = sources.check(config.data.source, config.data.name)
+    _check_images(config, image_shape)
+    devices = _devices(config, options.require_accelerator)
+
+    from infogan_jax.training import loop
+
+    dataset = sources.load(config.data.source, config.data.name)
+    print(f"run folder: {run_dir}", flush=True)
+    command = f"python train.py {experiment} --run-dir {shlex.quote(str(run_dir))} --resume"
+    try:
+        stopped = loop.train(config, dataset, run_dir, resume_from=step, devices=devices)
+    except loop.NonFiniteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if stopped:
+        print(f"stopped by {stopped.name}; everything is saved. Go on with: {command}", file=sys.stderr)
+        return 128 + stopped
+    return _measure(run_dir, None, dataset)
+
+
+def _parse_train(experiment: str, defaults: Config, argv: list[str]) -> _TrainOptions:
+    description = (
+        f"Trains the experiment {experiment!r} and measures it. "
+        f"python train.py [EXPERIMENT] [OPTIONS]; experiments: {', '.join(EXPERIMENTS)} "
+        f"({DEFAULT} by default)."
+    )
+    prog = f"train.py {experiment}"
+    return _parse(_TrainOptions, argv, prog, description, _TrainOptions(defaults))
+
+
+def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) -> tuple[_TrainOptions, int]:
+    """The options once more, on top of the run's own settings, and the step to go on from."""
+    from infogan_jax.training.checkpoints import Checkpoints, find_step
+
+    step = find_step(options.folder)
+    with Checkpoints(options.folder, read_only=True) as saved:
+        stored = saved.config(step)
+    if experiment not in (None, stored.experiment):
+        raise UserError(f"{options.folder} is a run of {stored.experiment}, not of {experiment}")
+    if options.run_dir is None:
+        argv = [*argv, "--run-dir", str(options.folder)]
+    options = _parse_train(stored.experiment, stored, argv)
+    changed = [path for path in differences(stored, options.config) if path not in _MAY_CHANGE]
+    if changed:
+        allowed = ", ".join(sorted(map(flag, _MAY_CHANGE)))
+        raise UserError(f"{', '.join(map(flag, changed))} can't change in a resumed run; {allowed} can")
+    if options.config.train.steps < step:
+        raise UserError(f"the run is at step {step} already: --train.steps must be {step} or more")
+    return options, step
+
+
+def _check_new_folder(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder} is there already and not empty: --resume goes on, --run-dir takes another")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder with --run-dir")
+    parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{folder} can't be made, {parent} is not a folder that you may write to: see --run-dir"
+        )
+
+
+def _check_images(config: Config, there: tuple[int, int, int]) -> None:
+    made = config.networks.image_shape
+    if made != there:
+        raise UserError(
+            f"{config.data.name} has images of {_by(there)}, but the networks of {config.experiment} are "
+            f"for {_by(made)}: take a set of that shape with --data.name, or another experiment"
+        )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _devices(config: Config, require_accelerator: bool) -> list:
+    """All local devices, said aloud: a silent fallback to the CPU is the costliest surprise."""
+    import jax
+
+    from infogan_jax.training.loop import check_devices
+
+    devices = jax.local_devices()
+    kind = devices[0]
+    print(f"devices: {len(devices)} x {kind.platform} ({kind.device_kind})", flush=True)
+    if require_accelerator and kind.platform == "cpu":
+        raise UserError(
+            "--require-accelerator, and JAX finds only the CPU: install an extra "
+            '(pip install "infogan-jax[cuda13]", [cuda12] or [tpu]) or leave the option out'
+        )
+    check_devices(config, devices)
+    return devices
+
+
+def _evaluate(argv: list[str]) -> int:
+    options = _parse(_EvalOptions, argv, "eval.py", "Measures a run's checkpoint and writes its report.")
+    if options.step is not None and options.step < 0:
+        raise UserError(f"--step is {options.step}: it must be 0 or more")
+    from infogan_jax.training.checkpoints import find_step
+
+    find_step(options.run_dir, options.step)
+    return _measure(options.run_dir, options.step, None)
+
+
+def _measure(run_dir: Path, step: int | None, dataset: "sources.Dataset | None") -> int:
+    from infogan_jax.evaluation.evaluate import evaluate
+
+    metrics = evaluate(run_dir, step=step, dataset=dataset)
+    if metrics["code_error"] is not None:
+        print(
+            f"code error {metrics['code_error']:.1%} on test (k-means on pixels {metrics['kmeans_error']:.1%})"
+        )
+    entropy = metrics["prior_entropy"]
+    bounds = [
+        f"{name} {nats:.2f} of {entropy[name]:.2f}" for name, nats in metrics["mutual_information"].items()
+    ]
+    print(f"L_I in nats: {', '.join(bounds)}")
+    print(f"report: {run_dir / 'report.html'}")
+    return 0
+
+
+def _choices(name: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(name, allowed, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}choose one of {', '.join(allowed)}"
+
+
+def _parse(kind: type[T], argv: list[str], prog: str, description: str, default: T | None = None) -> T:
+    """Parses a command line; what is wrong with it becomes one line."""
+    explanation = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(explanation):
+            if default is None:
+                return tyro.cli(kind, args=argv, prog=prog, description=description)
+            return tyro.cli(kind, args=argv, prog=prog, description=description, default=default)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise UserError(_one_line(explanation.getvalue(), prog)) from None
+
+
+def _one_line(box: str, prog: str) -> str:
+    """The reason, and the options that it is about, from the box in which tyro explains an error."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip("│ ") for line in box.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("╭", "╰"))]
+    rule = next((i for i, line in enumerate(lines) if line.startswith("─")), len(lines))
+    options = [line for line in lines[rule:] if line.startswith("--")]
+    reason = " ".join(lines[:rule])
+    hint = f" ({'; '.join(options)})" if options else ""
+    return f"{reason}{hint}; see {prog} --help"

@@ -1,0 +1,185 @@
+"""The configuration of a run: frozen dataclasses, their checks, and their JSON form."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, Union
+
+import cattrs
+import tyro
+from cattrs.strategies import configure_tagged_union
+
+from infogan_jax.codes import Code, LatentCodes, Normal, Uniform
+from infogan_jax.errors import UserError
+from infogan_jax.networks.tables import Networks
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the images come from."""
+
+    source: Literal["digits", "tfds"]
+    """digits: scikit-learn's, nothing to download; tfds: a prepared TensorFlow Datasets set."""
+    name: str
+    """The set's name in its source, for example mnist or fashion_mnist."""
+
+
+@dataclass(frozen=True)
+class Invariance:
+    """Code invariance: the categories of a real image and of a small affine transform of it agree."""
+
+    weight: float = 0.0
+    """Weight of the mutual information between the two readings; 0 leaves the term out."""
+    rotation: float = 0.2
+    """Largest rotation in radians, either way."""
+    scale: float = 0.15
+    """Largest relative change of size, either way."""
+    shear: float = 0.25
+    """Largest shear, either way."""
+    shift: float = 2.0
+    """Largest shift in pixels, in both directions and either way."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The weights of the objective's terms."""
+
+    lambda_discrete: float = 1.0
+    """Weight of L_I of the categorical and binary codes."""
+    lambda_continuous: float = 0.1
+    """Weight of L_I of the continuous codes."""
+    instance_noise: float = 0.0
+    """Standard deviation of the noise added to D's inputs, in units of the image's range."""
+    invariance: Invariance = Invariance()
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Adam for D with Q, and Adam for G."""
+
+    lr_discriminator: float = 2e-4
+    """Learning rate of D and Q."""
+    lr_generator: float = 1e-3
+    """Learning rate of G."""
+    beta1: float = 0.5
+    """Adam's decay of the gradient's mean."""
+    generator_ema: float = 0.0
+    """Decay per step of the moving average of G's weights that evaluation then uses; 0: no average."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """The length and rhythm of a run."""
+
+    steps: int
+    """Training steps in all."""
+    batch: int = 128
+    """Images in a step, over all devices."""
+    steps_per_call: int = 25
+    """Steps in one call of the compiled program; metrics are logged once a call."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints (taken at the end of a call)."""
+    keep: int = 2
+    """Number of newest checkpoints kept."""
+    keep_every: int = 0
+    """Keep, for good, checkpoints at least this many steps apart; 0: none."""
+    sample_every: int = 500
+    """Steps between pictures of samples (taken at the end of a call)."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run's numbers depend on."""
+
+    experiment: tyro.conf.Suppress[str]
+    data: Data
+    codes: tyro.conf.Suppress[LatentCodes]
+    networks: tyro.conf.Suppress[Networks]
+    train: Train
+    objective: Objective = Objective()
+    optimizer: Optimizer = Optimizer()
+    seed: int = 0
+    """Seed of the weights, the draws and the order of the images."""
+
+
+_POSITIVE = (lambda v: v > 0 and math.isfinite(v), "a number above 0")
+_NOT_NEGATIVE = (lambda v: v >= 0 and math.isfinite(v), "0 or more")
+_COUNT = (lambda v: v >= 1, "1 or more")
+_FRACTION = (lambda v: 0 <= v < 1, "in [0, 1)")
+
+_LIMITS = {
+    "seed": (lambda v: 0 <= v < 2**32, "in [0, 2^32)"),
+    "train.steps": _COUNT,
+    "train.batch": (lambda v: v >= 2, "2 or more (batch norm needs two)"),
+    "train.steps_per_call": _COUNT,
+    "train.checkpoint_every": _COUNT,
+    "train.keep": _COUNT,
+    "train.keep_every": _NOT_NEGATIVE,
+    "train.sample_every": _COUNT,
+    "objective.lambda_discrete": _NOT_NEGATIVE,
+    "objective.lambda_continuous": _NOT_NEGATIVE,
+    "objective.instance_noise": _NOT_NEGATIVE,
+    "objective.invariance.weight": _NOT_NEGATIVE,
+    "objective.invariance.rotation": _NOT_NEGATIVE,
+    "objective.invariance.scale": _FRACTION,
+    "objective.invariance.shear": _NOT_NEGATIVE,
+    "objective.invariance.shift": _NOT_NEGATIVE,
+    "optimizer.lr_discriminator": _POSITIVE,
+    "optimizer.lr_generator": _POSITIVE,
+    "optimizer.beta1": _FRACTION,
+    "optimizer.generator_ema": _FRACTION,
+}
+
+
+def flag(path: str) -> str:
+    """The command line's name of a field."""
+    return "--" + path.replace("_", "-")
+
+
+def validate(config: Config) -> None:
+    """Refuses a value outside its limits.
+
+    Raises:
+      UserError: names the field, its value and what is allowed.
+    """
+    for path, (allowed, limits) in _LIMITS.items():
+        value: Any = config
+        for name in path.split("."):
+            value = getattr(value, name)
+        if not allowed(value):
+            raise UserError(f"{flag(path)} is {value}: it must be {limits}")
+    if config.objective.invariance.weight > 0 and not config.codes.categorical:
+        raise UserError("--objective.invariance.weight is above 0, but there is no categorical code")
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """The fields, by path, in which two configurations differ."""
+
+    def compare(a: Any, b: Any, path: str) -> list[str]:
+        if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+            return [p for k in a for p in compare(a[k], b[k], f"{path}.{k}" if path else k)]
+        return [] if a == b else [path]
+
+    return compare(to_json(old), to_json(new), "")
+
+
+_converter = cattrs.Converter(forbid_extra_keys=True)
+configure_tagged_union(Code, _converter, tag_name="kind")
+configure_tagged_union(Union[Uniform, Normal], _converter, tag_name="kind")  # noqa: UP007
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """The configuration as JSON values."""
+    return _converter.unstructure(config, Config)
+
+
+def from_json(values: dict[str, Any]) -> Config:
+    """The configuration that `to_json` wrote.
+
+    Raises:
+      UserError: the values are not those of a configuration of this version.
+    """
+    try:
+        return _converter.structure(values, Config)
+    except cattrs.errors.BaseValidationError as error:
+        causes = "; ".join(cattrs.transform_error(error))
+        raise UserError(f"the configuration is not one of this version: {causes}") from error

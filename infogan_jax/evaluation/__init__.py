@@ -1,0 +1,1 @@
+"""What a trained run is worth: measures, figures and the report."""

@@ -1,0 +1,92 @@
+"""What the trained networks say, over more examples than fit in one pass."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from infogan_jax.config import Config
+from infogan_jax.tasks import infogan
+from infogan_jax.tasks.infogan import State
+
+BATCH = 1000
+DRAWS = 10_000
+
+_generate = jax.jit(infogan.generate, static_argnums=0)
+
+
+class Estimate(NamedTuple):
+    """A mean over independent draws and its standard error, in nats."""
+
+    mean: float
+    standard_error: float
+
+
+def read_categories(
+    config: Config, state: State, images: np.ndarray, stats: Literal["real", "fake"]
+) -> dict[str, np.ndarray]:
+    """The likeliest category of each categorical code for real images.
+
+    Args:
+        config: the run's configuration.
+        state: the trained state.
+        images: uint8 [N, H, W, C].
+        stats: which of the discriminator's running statistics batch norm uses.
+
+    Returns:
+        For each categorical code by name, int32 [N].
+    """
+
+    def read(batch: Array) -> dict[str, Array]:
+        output = infogan.recognize(config, state, infogan.to_float(config, batch), stats)
+        posteriors = config.codes.posteriors(output)
+        return {name: posteriors[name].logits.argmax(axis=1) for name in config.codes.categorical}
+
+    return _in_batches(jax.jit(read), images)
+
+
+def generate_images(config: Config, state: State, draw: dict[str, Array]) -> np.ndarray:
+    """Generated images, float32 [N, H, W, C], for a draw of the codes."""
+    return np.asarray(_generate(config, state, draw))
+
+
+def estimate_information(config: Config, state: State, *, draws: int = DRAWS) -> dict[str, Estimate]:
+    """L_I of each code and in all, on images generated for fresh draws of the codes.
+
+    Args:
+        config: the run's configuration.
+        state: the trained state.
+        draws: number of images.
+
+    Returns:
+        For each code by name, and under "total" for their sum: the mean and its standard error.
+    """
+
+    @jax.jit
+    def information(key: Array) -> dict[str, Array]:
+        draw = config.codes.sample(key, BATCH)
+        output = infogan.recognize(config, state, infogan.generate(config, state, draw), "fake")
+        nats = config.codes.information(output, draw)
+        return nats | {"total": sum(nats.values(), jnp.zeros(BATCH))}
+
+    keys = jax.random.split(jax.random.fold_in(state.key, infogan.EVALUATION_STREAM), -(-draws // BATCH))
+    batches = [jax.device_get(information(key)) for key in keys]
+    nats = {name: np.concatenate([batch[name] for batch in batches])[:draws] for name in batches[0]}
+    return {
+        name: Estimate(float(x.mean()), float(x.std(ddof=1) / np.sqrt(len(x)))) for name, x in nats.items()
+    }
+
+
+def _in_batches(
+    function: Callable[[np.ndarray], dict[str, Array]], images: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Applies a function of `BATCH` images; the last batch is filled up, so that it compiles once."""
+    parts = []
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        filled = np.concatenate([batch, np.repeat(batch[:1], BATCH - len(batch), axis=0)])
+        parts.append({name: np.asarray(x)[: len(batch)] for name, x in function(filled).items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,101 @@
+"""One self-contained web page about a measured run."""
+
+import base64
+import math
+import os
+import struct
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, StrictUndefined
+
+from infogan_jax.images import write_atomically
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    summary: Sequence[tuple[str, str]],
+    results: Sequence[tuple[str, str, str]],
+    information: Sequence[tuple[str, float, float, float]],
+    pictures: Sequence[tuple[str, Path]],
+    config_text: str,
+) -> None:
+    """Writes one HTML file that needs no other: pictures lie inside it, nothing is fetched or executed.
+
+    Equal arguments give equal bytes. A section without entries is left out.
+
+    Args:
+        path: The HTML file; replaced as a whole if it exists.
+        title: Heading of the page.
+        summary: (name, value) of what was run.
+        results: (name, value, meaning) of each measurement.
+        information: (code, L_I, its standard error, H(c)) for each code, all in nats.
+        pictures: (caption, PNG file).
+        config_text: The run's configuration, shown as it is.
+
+    Raises:
+        ValueError: If a picture is not a PNG file.
+    """
+    template = resources.files("infogan_jax.evaluation").joinpath("report.html.jinja").read_text("utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.from_string(template).render(
+        title=title,
+        summary=summary,
+        results=results,
+        information=[_bar(*row) for row in information],
+        pictures=[_picture(caption, Path(file)) for caption, file in pictures],
+        config_text=config_text,
+    )
+    write_atomically(path, page.encode())
+
+
+class _Bar(NamedTuple):
+    code: str
+    bound: str
+    error: str
+    entropy: str
+    percent: str
+    width: float
+    """Length of the bar, in percent of the full length, which is H(c)."""
+
+
+def _bar(code: str, bound: float, standard_error: float, entropy: float) -> _Bar:
+    # A differential entropy can be zero or negative: there is no share of it to speak of.
+    share = bound / entropy if entropy > 0 else math.nan
+    return _Bar(
+        code=code,
+        bound=_nats(bound),
+        error=f"{standard_error:.3f}",
+        entropy=_nats(entropy),
+        percent=f"{100 * share:.0f} %".replace("-", "−") if math.isfinite(share) else "–",
+        width=round(100 * min(max(share, 0.0), 1.0), 1) if math.isfinite(share) else 0.0,
+    )
+
+
+def _nats(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
+
+
+class _Picture(NamedTuple):
+    caption: str
+    data: str
+    """The file's bytes, base64."""
+    width: int
+    height: int
+
+
+def _picture(caption: str, file: Path) -> _Picture:
+    content = file.read_bytes()
+    if not content.startswith(PNG_SIGNATURE) or len(content) < 24:
+        raise ValueError(f"{file} is not a PNG file")
+    # The header's first two fields; with them the page does not jump while it is laid out.
+    width, height = struct.unpack(">II", content[16:24])
+    return _Picture(caption, base64.b64encode(content).decode("ascii"), width, height)

@@ -1,0 +1,1 @@
+"""Linen modules and the tables that they read."""

@@ -1,0 +1,99 @@
+"""Generator, and discriminator with the recognition network Q: Linen modules that read tables."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from infogan_jax.networks.layers import conv, conv_transpose
+from infogan_jax.networks.tables import KERNEL_SIZE, Layer
+
+# DCGAN (Radford et al. 2016) draws all weights with this deviation; the authors' code does too.
+_init = nn.initializers.normal(0.02)
+
+_ACTIVATIONS = {
+    "relu": nn.relu,
+    "lrelu": lambda x: nn.leaky_relu(x, 0.1),
+    "sigmoid": nn.sigmoid,
+    "tanh": nn.tanh,
+}
+
+
+class _Convolution(nn.Module):
+    """A convolution or transposed convolution with its weights."""
+
+    layer: Layer
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        (features,) = self.layer.features
+        kernel = self.param("kernel", _init, (KERNEL_SIZE, KERNEL_SIZE, x.shape[-1], features))
+        convolve = {"conv": conv, "up": conv_transpose}[self.layer.kind]
+        x = convolve(x, kernel, stride=self.layer.stride)
+        # Batch norm has an offset of its own.
+        return x if self.layer.norm else x + self.param("bias", nn.initializers.zeros, (1, 1, 1, features))
+
+
+class Table(nn.Module):
+    """Applies the rows of a table, one after the other.
+
+    Attributes:
+      layers: the rows.
+      axis_name: the pmapped axis; batch norm then uses the statistics of the whole batch.
+    """
+
+    layers: tuple[Layer, ...]
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        """Maps a batch; with ``train``, batch norm uses and records the batch's statistics."""
+        for layer in self.layers:
+            if layer.kind == "dense":
+                x = x.reshape(len(x), -1)
+                x = nn.Dense(_product(layer.features), use_bias=not layer.norm, kernel_init=_init)(x)
+                x = x.reshape(len(x), *layer.features)
+            else:
+                x = _Convolution(layer)(x)
+            if layer.norm:
+                x = nn.BatchNorm(not train, momentum=0.99, axis_name=self.axis_name if train else None)(x)
+            x = _ACTIVATIONS[layer.activation](x)
+        return x
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+class Generator(nn.Module):
+    """G: noise and codes, float [batch, input_dim], to images, float [batch, h, w, c]."""
+
+    layers: tuple[Layer, ...]
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, inputs: Array, train: bool) -> Array:
+        """Makes images in the range of the last row's activation."""
+        return Table(self.layers, self.axis_name, name="table")(inputs, train)
+
+
+class Discriminator(nn.Module):
+    """D and Q on a shared trunk: images to D's logits [batch] and Q's output [batch, posterior_dim]."""
+
+    trunk: tuple[Layer, ...]
+    q_head: tuple[Layer, ...]
+    posterior_dim: int
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images: Array, train: bool) -> tuple[Array, Array]:
+        """Returns D's logit that an image is real, and Q's numbers for all codes."""
+        features = Table(self.trunk, self.axis_name, name="trunk")(images, train)
+        features = features.reshape(len(features), -1)
+        logits = nn.Dense(1, kernel_init=_init, name="d_logit")(features)[:, 0]
+        if self.posterior_dim == 0:
+            return logits, jnp.zeros((len(images), 0))
+        hidden = Table(self.q_head, self.axis_name, name="q_head")(features, train)
+        return logits, nn.Dense(self.posterior_dim, kernel_init=_init, name="q_output")(hidden)

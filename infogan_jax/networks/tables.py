@@ -1,0 +1,96 @@
+"""Networks as data: a layer is a row, a network a tuple of rows."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Activation = Literal["relu", "lrelu", "sigmoid", "tanh"]
+
+KERNEL_SIZE = 4
+"""All convolutions of the InfoGAN paper have 4x4 kernels."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of a table: an affine map, batch norm where asked for, an activation.
+
+    Attributes:
+      kind: "dense", "conv" (strided convolution) or "up" (transposed convolution).
+      features: channels of the output; a dense layer may name an image shape (h, w, c).
+      stride: of a convolution.
+      norm: whether batch norm comes between the map and the activation.
+      activation: "lrelu" has the slope 0.1.
+    """
+
+    kind: Literal["dense", "conv", "up"]
+    features: tuple[int, ...]
+    stride: int = 1
+    norm: bool = False
+    activation: Activation = "relu"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of one set-up.
+
+    Attributes:
+      generator: from noise and codes to an image.
+      trunk: what D and Q share, from an image to features. D adds one dense layer to a logit.
+      q_head: Q's own hidden layers; one dense layer to the posteriors' numbers follows.
+    """
+
+    generator: tuple[Layer, ...]
+    trunk: tuple[Layer, ...]
+    q_head: tuple[Layer, ...] = ()
+
+    @property
+    def image_range(self) -> tuple[float, float]:
+        """The lowest and highest value of an image: the range of G's output activation."""
+        return {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}[self.generator[-1].activation]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the generator's images."""
+        shape: tuple[int, ...] = ()
+        for layer in self.generator:
+            if layer.kind == "dense":
+                shape = layer.features
+            else:
+                shape = (shape[0] * layer.stride, shape[1] * layer.stride, *layer.features)
+        return shape
+
+
+def _dense(*features: int, norm: bool = False, activation: Activation = "relu") -> Layer:
+    return Layer("dense", features, norm=norm, activation=activation)
+
+
+def _up(features: int, *, stride: int = 2, norm: bool = False, activation: Activation = "relu") -> Layer:
+    return Layer("up", (features,), stride, norm, activation)
+
+
+def _conv(features: int, *, stride: int = 2, norm: bool = False) -> Layer:
+    return Layer("conv", (features,), stride, norm, "lrelu")
+
+
+MNIST = Networks(
+    generator=(
+        _dense(1024, norm=True),
+        _dense(7, 7, 128, norm=True),
+        _up(64, norm=True),
+        _up(1, activation="sigmoid"),
+    ),
+    trunk=(_conv(64), _conv(128, norm=True), _dense(1024, norm=True, activation="lrelu")),
+    q_head=(_dense(128, norm=True, activation="lrelu"),),
+)
+"""InfoGAN, appendix C.1 (28x28x1). The output's sigmoid is from the authors' code."""
+
+DIGITS = Networks(
+    generator=(
+        _dense(256, norm=True),
+        _dense(2, 2, 64, norm=True),
+        _up(32, norm=True),
+        _up(1, activation="sigmoid"),
+    ),
+    trunk=(_conv(32), _conv(64, norm=True), _dense(256, norm=True, activation="lrelu")),
+    q_head=(_dense(64, norm=True, activation="lrelu"),),
+)
+"""The same for 8x8x1, a quarter as wide."""

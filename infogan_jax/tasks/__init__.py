@@ -1,0 +1,1 @@
+"""What is trained: for each task an `init` and a pure `step` for one replica."""

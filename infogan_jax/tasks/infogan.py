@@ -1,0 +1,249 @@
+"""InfoGAN's training step for one replica, and what its trained networks can be asked.
+
+    max_D  V(D, G) = E log D(x) + E log(1 - D(G(z, c)))
+    min_G,Q        non-saturating V  -  sum_c lambda_c L_I(c; G, Q)
+
+As in the authors' code the bound is part of D's objective too: D and Q share a trunk, and Q's
+weights are in D's optimiser. One forward pass of G serves both players, which are updated
+together (the authors' code alternates).
+
+References:
+  Chen et al. 2016, "InfoGAN", eqs. 1 and 6.
+"""
+
+from typing import Any, Literal
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from infogan_jax.codes import Bernoulli, Categorical
+from infogan_jax.config import Config
+from infogan_jax.data.affine import affine_warp, draw_affine
+from infogan_jax.networks.infogan import Discriminator, Generator
+from losses.adversarial import discriminator_logistic, generator_non_saturating
+from losses.information import paired_mutual_information
+
+AXIS = "data"
+"""The name of the pmapped axis."""
+
+# What is folded into the base key: a step's number for training, and these, which no step (an
+# int32) can reach, for the rest.
+INIT_STREAM = 2**32 - 1
+SAMPLE_STREAM = 2**32 - 2
+EVALUATION_STREAM = 2**32 - 3
+
+Metrics = dict[str, Array]
+
+
+@flax.struct.dataclass
+class State:
+    """Everything that a step reads and writes.
+
+    Attributes:
+      step: updates so far, int32.
+      key: the run's base key; every step's randomness is folded from it.
+      params: of the "generator" and the "discriminator" (which holds Q).
+      stats: batch norm's running statistics: of the "generator", and the discriminator's on
+        "real" and on "fake" images, which are normalised apart.
+      opt: the optimisers' states.
+      average: the generator's params and stats averaged over steps, or None.
+    """
+
+    step: Array
+    key: Array
+    params: dict[str, Any]
+    stats: dict[str, Any]
+    opt: dict[str, optax.OptState]
+    average: dict[str, Any] | None
+
+
+def _generator(config: Config) -> Generator:
+    return Generator(config.networks.generator, AXIS)
+
+
+def _discriminator(config: Config) -> Discriminator:
+    return Discriminator(config.networks.trunk, config.networks.q_head, config.codes.posterior_dim, AXIS)
+
+
+def _optimizers(config: Config) -> dict[str, optax.GradientTransformation]:
+    o = config.optimizer
+    rates = {"generator": o.lr_generator, "discriminator": o.lr_discriminator}
+    return {name: optax.adam(rate, b1=o.beta1) for name, rate in rates.items()}
+
+
+def init(config: Config, key: Array) -> State:
+    """The state before the first step.
+
+    Args:
+      config: the run's configuration.
+      key: the run's base key (typed).
+    """
+    g_key, d_key = jax.random.split(jax.random.fold_in(key, INIT_STREAM))
+    g = _generator(config).init(g_key, jnp.zeros((1, config.codes.input_dim)), train=False)
+    d = _discriminator(config).init(d_key, jnp.zeros((1, *config.networks.image_shape)), train=False)
+    params = {"generator": g["params"], "discriminator": d["params"]}
+    d_stats = d.get("batch_stats", {})
+    stats = {
+        "generator": g.get("batch_stats", {}),
+        "real": d_stats,
+        # A copy: the state is donated, and one buffer can't be donated twice.
+        "fake": jax.tree.map(jnp.copy, d_stats),
+    }
+    opt = {name: tx.init(params[name]) for name, tx in _optimizers(config).items()}
+    average = None
+    if config.optimizer.generator_ema:
+        average = jax.tree.map(jnp.copy, {"params": params["generator"], "stats": stats["generator"]})
+    return State(jnp.zeros((), jnp.int32), key, params, stats, opt, average)
+
+
+def step(config: Config, state: State, images: Array) -> tuple[State, Metrics]:
+    """One simultaneous update of D with Q and of G, on this replica's share of the batch.
+
+    Runs inside a mapped axis named `AXIS`.
+
+    Args:
+      config: the run's configuration.
+      state: the state, the same on every replica.
+      images: this replica's real images, uint8 [batch / replicas, h, w, c].
+
+    Returns:
+      The next state and the step's scalars, both the same on every replica: "loss_d" and
+      "loss_g" (the adversarial terms), "mi_<code>" (L_I in nats), "invariance" (nats, where it is
+      trained), "grad_norm_d" and "grad_norm_g".
+    """
+    grads, stats, metrics = gradients(config, state, images)
+    updates, opt = {}, {}
+    for name, tx in _optimizers(config).items():
+        updates[name], opt[name] = tx.update(grads[name], state.opt[name], state.params[name])
+    params = optax.apply_updates(state.params, updates)
+    average = state.average
+    if average is not None:
+        new = {"params": params["generator"], "stats": stats["generator"]}
+        average = optax.incremental_update(new, average, 1 - config.optimizer.generator_ema)
+    metrics |= {
+        "grad_norm_d": optax.global_norm(grads["discriminator"]),
+        "grad_norm_g": optax.global_norm(grads["generator"]),
+    }
+    return State(state.step + 1, state.key, params, stats, opt, average), metrics
+
+
+def gradients(config: Config, state: State, images: Array) -> tuple[dict[str, Any], dict[str, Any], Metrics]:
+    """The gradients of both players, the new running statistics and the loss terms.
+
+    Arguments and metrics are those of `step`; runs inside a mapped axis named `AXIS`.
+    """
+    objective, codes = config.objective, config.codes
+    keys = jax.random.split(jax.random.fold_in(state.key, state.step), 5)
+    code_key, real_noise_key, fake_noise_key, view_key, view_noise_key = keys
+    replicas = jax.lax.psum(1, AXIS)
+    share = len(images)
+
+    def this_replica(global_draw: Any) -> Any:
+        """A replica's part of what was drawn for the whole batch, whatever the number of replicas."""
+        start = jax.lax.axis_index(AXIS) * share
+        return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, share), global_draw)
+
+    def noisy(x: Array, key: Array) -> Array:
+        if objective.instance_noise == 0:
+            return x
+        low, high = config.networks.image_range
+        noise = jax.random.normal(key, (share * replicas, *x.shape[1:]))
+        return x + objective.instance_noise * (high - low) * this_replica(noise)
+
+    draw = this_replica(codes.sample(code_key, share * replicas))
+    real = to_float(config, images)
+    generator, discriminator = _generator(config), _discriminator(config)
+
+    def discriminate(params: Any, on: Literal["real", "fake"], x: Array) -> tuple[tuple[Array, Array], Any]:
+        variables = {"params": params, "batch_stats": state.stats[on]}
+        outputs, new = discriminator.apply(variables, x, train=True, mutable="batch_stats")
+        return outputs, new.get("batch_stats", {})
+
+    def players(d_params: Any, g_params: Any) -> tuple[tuple[Array, Array], tuple[Any, Metrics]]:
+        """The losses of D with Q and of G."""
+        variables = {"params": g_params, "batch_stats": state.stats["generator"]}
+        fake, g_new = generator.apply(variables, codes.encode(draw), train=True, mutable="batch_stats")
+        (real_logits, real_q), real_stats = discriminate(d_params, "real", noisy(real, real_noise_key))
+        (fake_logits, fake_q), fake_stats = discriminate(d_params, "fake", noisy(fake, fake_noise_key))
+
+        loss_d = discriminator_logistic(real_logits, fake_logits).mean()
+        loss_g = generator_non_saturating(fake_logits).mean()
+        information = {name: nats.mean() for name, nats in codes.information(fake_q, draw).items()}
+        bound = sum(weight * information[name] for name, weight in information_weights(config).items())
+        metrics = {"loss_d": loss_d, "loss_g": loss_g} | {f"mi_{k}": v for k, v in information.items()}
+
+        invariance = 0.0
+        if objective.invariance.weight > 0:
+            i = objective.invariance
+            maps = draw_affine(
+                view_key,
+                share * replicas,
+                rotation=i.rotation,
+                scale=i.scale,
+                shear=i.shear,
+                shift=i.shift,
+            )
+            view = affine_warp(real, this_replica(maps))
+            (_, view_q), _ = discriminate(d_params, "real", noisy(view, view_noise_key))
+            a, b = codes.posteriors(real_q), codes.posteriors(view_q)
+            metrics["invariance"] = sum(
+                paired_mutual_information(a[name].logits, b[name].logits, axis_name=AXIS)
+                for name in codes.categorical
+            )
+            invariance = i.weight * metrics["invariance"]
+
+        stats = {"generator": g_new.get("batch_stats", {}), "real": real_stats, "fake": fake_stats}
+        return (loss_d - bound - invariance, loss_g - bound), (stats, metrics)
+
+    # One forward pass, two cotangents: D's loss reaches D's weights, G's loss G's.
+    _, vjp, (stats, metrics) = jax.vjp(
+        players, state.params["discriminator"], state.params["generator"], has_aux=True
+    )
+    d_grads, _ = vjp((jnp.float32(1), jnp.float32(0)))
+    _, g_grads = vjp((jnp.float32(0), jnp.float32(1)))
+    grads = {"discriminator": d_grads, "generator": g_grads}
+    grads, metrics = jax.lax.pmean((grads, metrics), AXIS)
+    return grads, stats, metrics
+
+
+def information_weights(config: Config) -> dict[str, float]:
+    """Lambda of each code."""
+    o = config.objective
+    return {
+        name: o.lambda_discrete if isinstance(code, Categorical | Bernoulli) else o.lambda_continuous
+        for name, code in config.codes.named.items()
+    }
+
+
+def to_float(config: Config, images: Array) -> Array:
+    """Images uint8 [n, h, w, c] as floats in the range of the generator's output."""
+    low, high = config.networks.image_range
+    return low + (high - low) / 255 * images.astype(jnp.float32)
+
+
+def generate(config: Config, state: State, draw: dict[str, Array]) -> Array:
+    """Images for a draw of the codes, float [n, h, w, c], by G's averaged weights where kept.
+
+    Batch norm uses its running statistics, so an image doesn't depend on its neighbours.
+    """
+    params, stats = state.params["generator"], state.stats["generator"]
+    if state.average is not None:
+        params, stats = state.average["params"], state.average["stats"]
+    inputs = config.codes.encode(draw)
+    return _generator(config).apply({"params": params, "batch_stats": stats}, inputs, train=False)
+
+
+def recognize(config: Config, state: State, images: Array, stats: Literal["real", "fake"]) -> Array:
+    """Q's output for images, float [n, posterior_dim].
+
+    Args:
+      config: the run's configuration.
+      state: the state.
+      images: float [n, h, w, c] in the range of the generator's output.
+      stats: which of the discriminator's running statistics batch norm uses.
+    """
+    variables = {"params": state.params["discriminator"], "batch_stats": state.stats[stats]}
+    return _discriminator(config).apply(variables, images, train=False)[1]

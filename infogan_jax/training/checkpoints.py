@@ -1,0 +1,116 @@
+"""Checkpoints: the state's arrays, and beside them what it takes to read them again.
+
+Each is one atomic Orbax step folder with two items: "state", and "run" (JSON: configuration, data
+set, library versions). An evaluation needs nothing but the run's folder.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
+
+from infogan_jax import __version__
+from infogan_jax.config import Config, from_json, to_json
+from infogan_jax.errors import UserError
+
+_LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "chex", "numpy")
+
+
+def folder(run_dir: Path) -> Path:
+    """Where a run's checkpoints are."""
+    return run_dir.absolute() / "checkpoints"
+
+
+def steps(run_dir: Path) -> list[int]:
+    """The steps of a run's finished checkpoints, oldest first; none where it is no run's folder.
+
+    Looks at names only, so that a wrong folder is refused before anything heavy is loaded.
+    """
+    if not folder(run_dir).is_dir():
+        return []
+    return sorted(int(path.name) for path in folder(run_dir).iterdir() if path.name.isdecimal())
+
+
+def find_step(run_dir: Path, step: int | None = None) -> int:
+    """The step of a run's newest checkpoint, or the one asked for where it is there.
+
+    Raises:
+        UserError: the folder holds no run, or the run no such checkpoint.
+    """
+    if not run_dir.is_dir():
+        raise UserError(f"{run_dir} is no folder: name a run's folder, as train.py printed it")
+    found = steps(run_dir)
+    if not found:
+        raise UserError(f"{run_dir} is no run's folder: it holds no checkpoints/STEP")
+    if step is None:
+        return found[-1]
+    if step not in found:
+        raise UserError(
+            f"{run_dir} has no checkpoint of step {step}: take one of {', '.join(map(str, found))}"
+        )
+    return step
+
+
+class Checkpoints:
+    """Saves and restores one run's checkpoints; a context that waits for what is being written."""
+
+    def __init__(self, run_dir: Path, *, keep: int = 1, keep_every: int = 0, read_only: bool = False) -> None:
+        """Opens a run's checkpoints.
+
+        Args:
+          run_dir: the run's folder.
+          keep: number of newest checkpoints kept.
+          keep_every: keep for good checkpoints at least this many steps apart; 0: none.
+          read_only: whether nothing will be saved.
+        """
+        policies = [LatestN(keep)]
+        if keep_every:
+            policies.append(EveryNSteps(keep_every, exact_interval=False))
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=AnyPreservationPolicy(policies),
+            cleanup_tmp_directories=not read_only,
+            create=not read_only,
+        )
+        handlers = {"state": ocp.StandardCheckpointHandler(), "run": ocp.JsonCheckpointHandler()}
+        self._manager = ocp.CheckpointManager(folder(run_dir), options=options, item_handlers=handlers)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._manager.close()
+
+    def save(self, step: int, state: Any, config: Config) -> None:
+        """Starts to write a checkpoint; the arrays are copied before it returns."""
+        versions = {"infogan-jax": __version__} | {name: version(name) for name in _LIBRARIES}
+        run = {"config": to_json(config), "versions": versions}
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(run))
+        self._manager.save(step, args=items, force=True)
+
+    def wait(self) -> None:
+        """Returns when everything is written."""
+        self._manager.wait_until_finished()
+
+    def config(self, step: int) -> Config:
+        """The configuration that a checkpoint was trained with."""
+        restored = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))
+        return from_json(restored["run"]["config"])
+
+    def state(self, step: int, like: Any) -> Any:
+        """A checkpoint's arrays.
+
+        Args:
+          step: which.
+          like: the state's shapes, types and shardings (`jax.ShapeDtypeStruct`): where the arrays
+            shall be now, whatever devices they were saved from.
+        """
+        items = ocp.args.Composite(state=ocp.args.StandardRestore(like))
+        return self._manager.restore(step, args=items)["state"]
+
+
+def abstract(state: Any, sharding: jax.sharding.Sharding) -> Any:
+    """The shapes and types of a state, placed by ``sharding``."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state)

@@ -1,0 +1,100 @@
+"""What a run says of itself: a progress line, `metrics.jsonl`, and TensorBoard files."""
+
+import json
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+Record = dict[str, float]
+
+METRICS_FILE = "metrics.jsonl"
+
+_PLAIN_SECONDS = 10.0
+"""Seconds between two lines where the output is no terminal."""
+
+
+def read_records(run_dir: Path) -> list[Record]:
+    """The log's records, oldest first; a last line that was cut off is left out."""
+    path = run_dir / METRICS_FILE
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text().splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+class Log:
+    """Writes a run's records; a context that closes its files."""
+
+    def __init__(
+        self, run_dir: Path, *, start: int, total: int, prior_entropy: dict[str, float], console: Console
+    ) -> None:
+        """Opens the log, and cuts it back to what was known at step ``start``.
+
+        Args:
+          run_dir: the run's folder.
+          start: the step that training starts from; later records, of a run that went on after
+            its last checkpoint, are dropped, since their steps come again.
+          total: the last step.
+          prior_entropy: H(c) of each code in nats, shown beside its L_I.
+          console: where the progress line goes.
+        """
+        kept = [record for record in read_records(run_dir) if record["step"] <= start]
+        self._file = (run_dir / METRICS_FILE).open("w", buffering=1)
+        for record in kept:
+            self._file.write(json.dumps(record) + "\n")
+        self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start + 1)
+        self._entropy = prior_entropy
+        self._total = total
+        self._console = console
+        self._last_line = time.monotonic()
+        columns = (
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[losses]}"),
+        )
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._progress.add_task(
+            "train", total=total, completed=start, rate="compiling", losses=""
+        )
+
+    def __enter__(self) -> "Log":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+        self._file.close()
+        self._writer.close()
+
+    def write(self, record: Record) -> None:
+        """Adds a record: "step", "seconds" and "steps_per_second", and the step's metrics."""
+        self._file.write(json.dumps(record) + "\n")
+        step = int(record["step"])
+        for name, value in record.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, step)
+        rate = f"{record['steps_per_second']:.3g} steps/s"
+        losses = self._losses(record)
+        self._progress.update(self._task, completed=step, rate=rate, losses=losses)
+        now = time.monotonic()
+        if not self._console.is_terminal and (now - self._last_line > _PLAIN_SECONDS or step == self._total):
+            self._last_line = now
+            left = (self._total - step) / record["steps_per_second"]
+            self._console.print(
+                f"step {step}/{self._total}  {rate}  {left:.0f} s left  {losses}", soft_wrap=True
+            )
+
+    def _losses(self, record: Record) -> str:
+        codes = (f"{name} {record[f'mi_{name}']:.2f}/{h:.2f}" for name, h in self._entropy.items())
+        return "  ".join([f"D {record['loss_d']:.2f}  G {record['loss_g']:.2f}", "L_I", *codes])

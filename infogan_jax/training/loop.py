@@ -1,0 +1,223 @@
+"""The training loop: one pmap over a scan of steps, and what happens between two calls of it."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from rich.console import Console
+
+from infogan_jax.config import Config
+from infogan_jax.data.dataset import Dataset
+from infogan_jax.data.order import batch_indices
+from infogan_jax.errors import UserError
+from infogan_jax.images import save_png, tile, to_uint8
+from infogan_jax.tasks import infogan
+from infogan_jax.tasks.infogan import Metrics, State
+from infogan_jax.training.checkpoints import Checkpoints, abstract
+from infogan_jax.training.interrupts import Interrupts
+from infogan_jax.training.logging import Log
+
+_SAMPLE_ROWS = 10
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or gradient stopped being a finite number."""
+
+
+def check_devices(config: Config, devices: Sequence[jax.Device]) -> None:
+    """Refuses a batch that the devices can't share evenly.
+
+    Raises:
+      UserError: names the batch and the sizes nearest to it that would do.
+    """
+    batch, n = config.train.batch, len(devices)
+    if batch % n:
+        allowed = f"{batch // n * n} or {(batch // n + 1) * n}" if batch > n else f"{n}"
+        raise UserError(f"--train.batch {batch} can't be shared by {n} devices evenly: take {allowed}")
+
+
+def check_images(config: Config, dataset: Dataset) -> None:
+    """Refuses images of another shape than the generator makes.
+
+    Raises:
+      UserError: names both shapes.
+    """
+    made, there = config.networks.image_shape, dataset.image_shape
+    if made != there:
+        raise UserError(
+            f"{dataset.name} has images of {_by(there)}, but the networks of {config.experiment} are for "
+            f"{_by(made)}: take a set of that shape with --data.name, or another experiment"
+        )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
+    """The whole array on each device."""
+    return NamedSharding(Mesh(np.array(devices), (infogan.AXIS,)), PartitionSpec())
+
+
+def initial_state(config: Config, devices: Sequence[jax.Device]) -> State:
+    """The state before the first step, on all devices."""
+    return jax.jit(infogan.init, static_argnums=0, out_shardings=replicated(devices))(
+        config, jax.random.key(config.seed)
+    )
+
+
+def compile_steps(
+    config: Config, devices: Sequence[jax.Device]
+) -> Callable[[State, Array, np.ndarray], tuple[State, Metrics]]:
+    """The program that a run calls: several steps on all devices.
+
+    Args:
+      config: the run's configuration.
+      devices: the devices that share each batch.
+
+    Returns:
+      A function of the state (donated), all training images (uint8 [N, h, w, c], on every
+      device) and each device's batches as indices (int32 [devices, steps, batch / devices]). It
+      returns the new state and each step's metrics, [steps].
+    """
+
+    def steps(state: State, images: Array, indices: Array) -> tuple[State, Metrics]:
+        return jax.lax.scan(lambda s, i: infogan.step(config, s, images[i]), state, indices)
+
+    return jax.pmap(
+        steps,
+        axis_name=infogan.AXIS,
+        in_axes=(None, None, 0),
+        out_axes=(None, None),
+        donate_argnums=0,
+        devices=devices,
+    )
+
+
+def device_batches(config: Config, first: int, count: int, size: int, replicas: int) -> np.ndarray:
+    """Which images the steps ``first`` to ``first + count`` see, int32 [replicas, count, share]."""
+    batch = config.train.batch
+    indices = np.stack([batch_indices(config.seed, s, batch, size) for s in range(first, first + count)])
+    return indices.reshape(count, replicas, batch // replicas).swapaxes(0, 1)
+
+
+def train(
+    config: Config,
+    dataset: Dataset,
+    run_dir: Path,
+    *,
+    resume_from: int | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    console: Console | None = None,
+) -> signal.Signals | None:
+    """Trains to ``config.train.steps``, or until a signal asks it to stop.
+
+    Args:
+      config: the run's configuration.
+      dataset: images of the networks' shape.
+      run_dir: the run's folder; made where it isn't there.
+      resume_from: the step of the checkpoint to go on from; None starts anew.
+      devices: the devices that share each batch; all local ones by default.
+      console: where the progress line goes.
+
+    Returns:
+      The signal that stopped the run, or None where it reached its last step. The state is
+      saved in both cases.
+
+    Raises:
+      UserError: the devices can't share the batch, or the images have another shape.
+      NonFiniteError: a loss or gradient stopped being finite; the checkpoints before it are kept.
+    """
+    devices = devices or jax.local_devices()
+    console = console or Console(stderr=True)
+    check_devices(config, devices)
+    check_images(config, dataset)
+    settings = config.train
+    placement = replicated(devices)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    images = jax.device_put(dataset.train.images, placement)
+    run_steps = compile_steps(config, devices)
+    save_samples = _sampler(config, run_dir)
+    step = resume_from or 0
+    with (
+        Checkpoints(run_dir, keep=settings.keep, keep_every=settings.keep_every) as checkpoints,
+        Log(
+            run_dir, start=step, total=settings.steps, prior_entropy=config.codes.entropy, console=console
+        ) as log,
+        Interrupts() as interrupts,
+    ):
+        state = initial_state(config, devices)
+        if resume_from is None:
+            checkpoints.save(0, state, config)
+        else:
+            state = checkpoints.state(resume_from, abstract(state, placement))
+        started = time.monotonic()
+        while step < settings.steps and interrupts.received is None:
+            called = time.monotonic()
+            count = min(settings.steps_per_call, settings.steps - step)
+            batches = device_batches(config, step, count, len(images), len(devices))
+            state, metrics = run_steps(state, images, batches)
+            # Reading the metrics also awaits the call: fake CPU devices must not run ahead.
+            metrics = {name: np.asarray(values) for name, values in metrics.items()}
+            _check_finite(metrics, step, run_dir)
+            before, step = step, step + count
+            now = time.monotonic()
+            log.write(
+                {
+                    "step": step,
+                    "seconds": round(now - started, 3),
+                    "steps_per_second": round(count / (now - called), 3),
+                    **{name: float(values.mean()) for name, values in metrics.items()},
+                }
+            )
+            if _passed(settings.sample_every, before, step) or step == settings.steps:
+                save_samples(state, step)
+            if _passed(settings.checkpoint_every, before, step) and step < settings.steps:
+                checkpoints.save(step, state, config)
+        if step != resume_from:
+            checkpoints.save(step, state, config)
+        return interrupts.received if step < settings.steps else None
+
+
+def _passed(every: int, before: int, after: int) -> bool:
+    return after // every > before // every
+
+
+def _check_finite(metrics: dict[str, np.ndarray], first: int, run_dir: Path) -> None:
+    finite = {name: np.isfinite(values) for name, values in metrics.items()}
+    bad = [int(np.argmin(ok)) for ok in finite.values() if not ok.all()]
+    if bad:
+        at = min(bad)
+        names = ", ".join(f"{name} = {metrics[name][at]}" for name, ok in finite.items() if not ok[at])
+        raise NonFiniteError(
+            f"step {first + at + 1}: {names}; stopped, and the last checkpoint in {run_dir} is from before. "
+            "Lower learning rates (--optimizer.lr-generator, --optimizer.lr-discriminator) are the usual cure"
+        )
+
+
+def _sampler(config: Config, run_dir: Path) -> Callable[[State, int], None]:
+    """A function that writes samples of the same codes at each call: `samples/STEP.png`."""
+    codes = config.codes
+    key = jax.random.fold_in(jax.random.key(config.seed), infogan.SAMPLE_STREAM)
+    if codes.codes:
+        grid = codes.traversal("c1", key, rows=_SAMPLE_ROWS)
+        draw, columns = grid.draw, len(grid.columns)
+    else:
+        draw, columns = codes.sample(key, _SAMPLE_ROWS**2), _SAMPLE_ROWS
+    generate: Any = jax.jit(partial(infogan.generate, config))
+
+    def save(state: State, step: int) -> None:
+        images = to_uint8(np.asarray(generate(state, draw)), *config.networks.image_range)
+        path = run_dir / "samples" / f"{step:07d}.png"
+        path.parent.mkdir(exist_ok=True)
+        save_png(path, tile(images, columns), scale=max(1, math.ceil(24 / images.shape[1])))
+
+    return save

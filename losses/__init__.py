@@ -1,0 +1,1 @@
+"""Pure, jitted loss functions: one value per example, logits in, information in nats."""

@@ -1,0 +1,131 @@
+"""The eager PyTorch step that ours is timed against computes the same numbers."""
+
+import jax
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import peers  # noqa: E402
+
+from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform  # noqa: E402
+from infogan_jax.config import Config, Data, Invariance, Objective, Train  # noqa: E402
+from infogan_jax.networks import tables  # noqa: E402
+from infogan_jax.tasks import infogan  # noqa: E402
+
+BATCH = 8
+CODES = LatentCodes(5, (Categorical(10), Uniform(-1, 1), Normal(0, 2, sigma=0.5), Bernoulli(0.3)))
+CONFIG = Config("peers", Data("tfds", "mnist"), CODES, tables.MNIST, Train(steps=1, batch=BATCH))
+PLAYERS = ("discriminator", "generator")
+
+
+@pytest.fixture(scope="module")
+def ours():
+    """A state, its images, and what our step makes of them."""
+    state = jax.jit(infogan.init, static_argnums=0)(CONFIG, jax.random.key(0))
+    rng = np.random.default_rng(0)
+    # Away from zero offsets and unit scales, which would hide a wrong order of channels.
+    moved = jax.tree.map(
+        lambda x: x + 0.1 * rng.standard_normal(x.shape, np.float32) if x.size < 10_000 else x, state.params
+    )
+    state = state.replace(params=moved)
+    images = rng.integers(0, 256, (BATCH, 28, 28, 1), np.uint8)
+
+    def both(state, images):
+        return infogan.gradients(CONFIG, state, images), infogan.step(CONFIG, state, images)
+
+    # One replica: a mapped axis of length 1.
+    mapped = jax.jit(jax.vmap(both, in_axes=(None, 0), axis_name=infogan.AXIS))
+    (grads, _, metrics), (after, _) = jax.tree.map(lambda x: x[0], mapped(state, images[None]))
+    return state, images, grads, metrics, after
+
+
+@pytest.fixture
+def theirs(ours):
+    """The peer with the same weights, its images, and the draw that our step makes."""
+    state, images, *_ = ours
+    peer = peers.Peer(CONFIG)
+    peers.load_weights(peer, state)
+    code_key = jax.random.split(jax.random.fold_in(state.key, state.step), 5)[0]
+    draw = {name: torch.tensor(np.array(v)) for name, v in CODES.sample(code_key, BATCH).items()}
+    draw["c1"] = draw["c1"].long()
+    return peer, torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), draw
+
+
+def layout(player, tree):
+    return peers.torch_layout(CONFIG, player, tree)
+
+
+def test_the_losses_are_ours(ours, theirs):
+    _, _, _, metrics, _ = ours
+    peer, images, draw = theirs
+    _, found = peer.gradients(images, draw)
+    assert found.keys() == metrics.keys()
+    for name, value in found.items():
+        np.testing.assert_allclose(value.item(), float(metrics[name]), atol=1e-4, rtol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("player", PLAYERS)
+def test_the_gradients_are_ours(ours, theirs, player):
+    _, _, grads, _, _ = ours
+    peer, images, draw = theirs
+    found, _ = peer.gradients(images, draw)
+    for i, (a, b) in enumerate(zip(found[player], layout(player, grads[player]), strict=True)):
+        error = np.linalg.norm(a.numpy() - b) / np.linalg.norm(b)
+        assert error < 1e-3, f"leaf {i} of shape {b.shape}: relative error {error:.1e}"
+
+
+@pytest.mark.parametrize("player", PLAYERS)
+def test_one_update_is_ours(ours, theirs, player):
+    """Adam's first update is lr * g / (|g| + 1e-8), nearly lr * sign(g): rounding shows where g is near 0.
+
+    Where the gradient is well above its rounding error the weights agree closely; elsewhere they
+    may have gone either way, and then differ by twice the learning rate at most.
+    """
+    _, _, grads, _, after = ours
+    peer, images, draw = theirs
+    peer.step(images, draw)
+    rate = {"discriminator": CONFIG.optimizer.lr_discriminator, "generator": CONFIG.optimizer.lr_generator}
+    module = getattr(peer, player)
+    expected = layout(player, after.params[player])
+    for found, want, grad in zip(module.parameters(), expected, layout(player, grads[player]), strict=True):
+        apart = np.abs(found.detach().numpy() - want)
+        sure = np.abs(grad) > 1e-2 * np.sqrt(np.mean(grad**2))
+        assert sure.mean() > 0.9
+        assert apart[sure].max() < 0.01 * rate[player]
+        assert apart.max() < 2.01 * rate[player]
+
+
+def test_running_statistics_are_copied(ours, theirs):
+    state, *_ = ours
+    peer, _, _ = theirs
+    marked = jax.tree.map(lambda x: x + 0.5, state.stats)
+    peers.load_weights(peer, state.replace(stats=marked))
+    norm = next(m for m in peer.generator if isinstance(m, torch.nn.BatchNorm1d))
+    np.testing.assert_array_equal(norm.running_mean, np.full(1024, 0.5))
+    np.testing.assert_array_equal(norm.running_var, np.full(1024, 1.5))
+
+
+def test_its_own_draw_is_from_the_priors():
+    torch.manual_seed(0)
+    draw = peers.sample(CONFIG, 4000)
+    like = CODES.sample(jax.random.key(0), 4000)
+    assert draw.keys() == like.keys()
+    for name, values in draw.items():
+        assert values.shape == like[name].shape
+        np.testing.assert_allclose(values.double().mean(), np.mean(like[name]), atol=0.2)
+        np.testing.assert_allclose(values.double().std(), np.std(like[name]), atol=0.2)
+
+
+def test_it_refuses_what_it_lacks():
+    with pytest.raises(ValueError, match="code invariance"):
+        peers.Peer(
+            Config(
+                "peers",
+                Data("tfds", "mnist"),
+                CODES,
+                tables.MNIST,
+                Train(steps=1),
+                Objective(invariance=Invariance(weight=1.0)),
+            )
+        )

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from infogan_jax.data.order import batch_indices
+
+GOLDEN_START = [0, 2, 1, 5, 4, 3, 6, 7, 5, 3, 7, 2]
+GOLDEN_FAR = [8504, 57807, 9691, 8352, 28056, 47599]
+
+
+def _epochs(seed, batch, size, count):
+    steps = -(-count * size // batch)
+    taken = np.concatenate([batch_indices(seed, step, batch, size) for step in range(steps)])
+    return taken[: count * size].reshape(count, size)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7, 10, 25])
+def test_every_image_comes_once_an_epoch_whatever_the_batch(batch):
+    epochs = _epochs(seed=5, batch=batch, size=10, count=4)
+    np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(10), (4, 1)))
+    # The order does not depend on the batch either.
+    np.testing.assert_array_equal(epochs, _epochs(seed=5, batch=4, size=10, count=4))
+
+
+def test_orders_differ_between_epochs_and_seeds():
+    first, second = _epochs(seed=0, batch=50, size=100, count=2)
+    (other,) = _epochs(seed=1, batch=50, size=100, count=1)
+    for one, two in ((first, second), (first, other), (second, other)):
+        assert np.sum(one == two) < 10  # 1 is expected by chance
+
+
+def test_a_later_step_needs_none_before_it():
+    whole = np.concatenate([batch_indices(3, step, 16, 50) for step in range(8)])
+    np.testing.assert_array_equal(batch_indices(3, 7, 16, 50), whole[7 * 16 :])
+
+
+def test_first_places_are_uniform():
+    # 2,000 epochs of 5 images: each index is first 400 times, with a standard deviation of 18.
+    firsts = batch_indices(9, 0, 10_000, 5).reshape(2000, 5)[:, 0]
+    assert np.all(np.abs(np.bincount(firsts) - 400) < 90)
+
+
+def test_golden_values():
+    # Recorded from numpy 2.4.6. Should they change, resumed runs would no longer equal whole ones.
+    assert batch_indices(0, 0, 12, 8).tolist() == GOLDEN_START
+    assert batch_indices(7, 10**9, 6, 60_000).tolist() == GOLDEN_FAR
+
+
+def test_result_is_the_callers_own_int32():
+    indices = batch_indices(0, 0, 4, 8)
+    assert indices.dtype == np.int32
+    indices[:] = 0
+    assert batch_indices(0, 0, 4, 8).tolist() == GOLDEN_START[:4]
+
+
+def test_extreme_arguments():
+    assert batch_indices(2**64 - 1, 0, 3, 1).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "arguments", [(-1, 0, 1, 1), (2**64, 0, 1, 1), (0, -1, 1, 1), (0, 0, 0, 1), (0, 0, 1, 0)]
+)
+def test_arguments_out_of_range_are_refused(arguments):
+    with pytest.raises(ValueError, match="must be"):
+        batch_indices(*arguments)
