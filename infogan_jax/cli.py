@@ -22,6 +22,7 @@ from infogan_jax.config import Config, differences, flag, validate
 from infogan_jax.data import sources
 from infogan_jax.errors import UserError
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
+from infogan_jax.training import run_folder
 
 T = TypeVar("T")
 
@@ -122,9 +123,9 @@ def _parse_train(experiment: str, defaults: Config, argv: list[str]) -> _TrainOp
 
 def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) -> tuple[_TrainOptions, int]:
     """The options once more, on top of the run's own settings, and the step to go on from."""
-    from infogan_jax.training.checkpoints import Checkpoints, find_step
+    step = run_folder.find_step(options.folder)
+    from infogan_jax.training.checkpoints import Checkpoints
 
-    step = find_step(options.folder)
     with Checkpoints(options.folder, read_only=True) as saved:
         stored = saved.config(step)
     if experiment not in (None, stored.experiment):
@@ -170,7 +171,7 @@ def _devices(config: Config, require_accelerator: bool) -> list:
     """All local devices, said aloud: a silent fallback to the CPU is the costliest surprise."""
     import jax
 
-    from infogan_jax.training.loop import check_devices
+    from infogan_jax.training.devices import check_batch
 
     devices = jax.local_devices()
     kind = devices[0]
@@ -180,7 +181,7 @@ def _devices(config: Config, require_accelerator: bool) -> list:
             "--require-accelerator, and JAX finds only the CPU: install an extra "
             '(pip install "infogan-jax[cuda13]", [cuda12] or [tpu]) or leave the option out'
         )
-    check_devices(config, devices)
+    check_batch(config.train.batch, devices)
     return devices
 
 
@@ -188,9 +189,7 @@ def _evaluate(argv: list[str]) -> int:
     options = _parse(_EvalOptions, argv, "eval.py", "Measures a run's checkpoint and writes its report.")
     if options.step is not None and options.step < 0:
         raise UserError(f"--step is {options.step}: it must be 0 or more")
-    from infogan_jax.training.checkpoints import find_step
-
-    find_step(options.run_dir, options.step)
+    run_folder.find_step(options.run_dir, options.step)
     return _measure(options.run_dir, options.step, None)
 
 
@@ -199,13 +198,10 @@ def _measure(run_dir: Path, step: int | None, dataset: "sources.Dataset | None")
 
     metrics = evaluate(run_dir, step=step, dataset=dataset)
     if metrics["code_error"] is not None:
-        print(
-            f"code error {metrics['code_error']:.1%} on test (k-means on pixels {metrics['kmeans_error']:.1%})"
-        )
-    entropy = metrics["prior_entropy"]
-    bounds = [
-        f"{name} {nats:.2f} of {entropy[name]:.2f}" for name, nats in metrics["mutual_information"].items()
-    ]
+        code, kmeans = metrics["code_error"], metrics["kmeans_error"]
+        print(f"code error {code:.1%} on test images (k-means on pixels: {kmeans:.1%})")
+    information, entropy = metrics["mutual_information"], metrics["prior_entropy"]
+    bounds = [f"{name} {nats:.2f} of {entropy[name]:.2f}" for name, nats in information.items()]
     print(f"L_I in nats: {', '.join(bounds)}")
     print(f"report: {run_dir / 'report.html'}")
     return 0

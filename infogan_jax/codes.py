@@ -258,12 +258,12 @@ class LatentCodes:
     """The generator's input: incompressible noise and structured latent codes.
 
     Attributes:
-      noise_dim: length of the noise vector z; 0 is allowed.
-      codes: the structured codes; they are named c1, c2, ... in this order.
-      noise: the prior of each noise variable.
+        noise_dim: length of the noise vector z; 0 is allowed.
+        codes: the structured codes; they are named c1, c2, ... in this order.
+        noise: the prior of each noise variable.
 
     Raises:
-      ValueError: there is neither noise nor a code, or a negative noise_dim.
+        ValueError: there is neither noise nor a code, or a negative noise_dim.
     """
 
     noise_dim: int
@@ -344,16 +344,16 @@ class LatentCodes:
         vector and the other codes; otherwise each row is a random draw of everything else.
 
         Args:
-          name: the code that varies.
-          key: a typed key for what the rows hold.
-          columns: number of values of a continuous code.
-          rows: number of random rows, where no category is held.
+            name: the code that varies.
+            key: a typed key for what the rows hold.
+            columns: number of values of a continuous code.
+            rows: number of random rows, where no category is held.
 
         Returns:
-          The draw of rows x columns examples in row-major order, and what each row and column is.
+            The draw of rows x columns examples in row-major order, and what each row and column is.
 
         Raises:
-          KeyError: no code has that name.
+            KeyError: no code has that name.
         """
         code = self.named[name]
         values = code.traversal_values(columns)

@@ -139,7 +139,7 @@ def validate(config: Config) -> None:
     """Refuses a value outside its limits.
 
     Raises:
-      UserError: names the field, its value and what is allowed.
+        UserError: names the field, its value and what is allowed.
     """
     for path, (allowed, limits) in _LIMITS.items():
         value: Any = config
@@ -176,7 +176,7 @@ def from_json(values: dict[str, Any]) -> Config:
     """The configuration that `to_json` wrote.
 
     Raises:
-      UserError: the values are not those of a configuration of this version.
+        UserError: the values are not those of a configuration of this version.
     """
     try:
         return _converter.structure(values, Config)

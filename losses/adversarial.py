@@ -19,17 +19,17 @@ def discriminator_logistic(real_logits: Array, fake_logits: Array) -> Array:
     Minimising its mean maximises the GAN's value function V(D, G).
 
     Args:
-      real_logits: D's logits for real images, float [batch].
-      fake_logits: D's logits for generated images, float [batch].
+        real_logits: D's logits for real images, float [batch].
+        fake_logits: D's logits for generated images, float [batch].
 
     Returns:
-      The loss in nats, float [batch].
+        The loss in nats, float [batch].
 
     Raises:
-      AssertionError: the arguments are not two float vectors of one length.
+        AssertionError: the arguments are not two float vectors of one length.
 
     References:
-      Goodfellow et al. 2014, "Generative adversarial nets", eq. 1.
+        Goodfellow et al. 2014, "Generative adversarial nets", eq. 1.
     """
     _check_logits(real_logits)
     _check_logits(fake_logits)
@@ -46,16 +46,16 @@ def generator_non_saturating(fake_logits: Array) -> Array:
     It has the fixed point of the minimax loss and a gradient where D is sure of itself.
 
     Args:
-      fake_logits: D's logits for generated images, float [batch].
+        fake_logits: D's logits for generated images, float [batch].
 
     Returns:
-      The loss in nats, float [batch].
+        The loss in nats, float [batch].
 
     Raises:
-      AssertionError: the argument is not a float vector.
+        AssertionError: the argument is not a float vector.
 
     References:
-      Goodfellow et al. 2014, "Generative adversarial nets", section 3.
+        Goodfellow et al. 2014, "Generative adversarial nets", section 3.
     """
     _check_logits(fake_logits)
     return jax.nn.softplus(-fake_logits)

@@ -16,14 +16,14 @@ def categorical_log_prob(logits: Array, index: Array) -> Array:
         log Q(c = k | x) = logits_k - log sum_j exp(logits_j)
 
     Args:
-      logits: unnormalised log-probabilities, float [batch, categories].
-      index: the category k, int [batch], in [0, categories).
+        logits: unnormalised log-probabilities, float [batch, categories].
+        index: the category k, int [batch], in [0, categories).
 
     Returns:
-      Nats, float [batch].
+        Nats, float [batch].
 
     Raises:
-      AssertionError: ranks, types or lengths differ from the above.
+        AssertionError: ranks, types or lengths differ from the above.
     """
     chex.assert_rank([logits, index], [2, 1])
     chex.assert_type([logits, index], [float, int])
@@ -39,14 +39,14 @@ def bernoulli_log_prob(logit: Array, value: Array) -> Array:
         log Q(c | x) = c log p + (1 - c) log(1 - p),  p = sigmoid(logit)
 
     Args:
-      logit: log-odds of 1, float [batch].
-      value: 0 or 1, float [batch].
+        logit: log-odds of 1, float [batch].
+        value: 0 or 1, float [batch].
 
     Returns:
-      Nats, float [batch].
+        Nats, float [batch].
 
     Raises:
-      AssertionError: ranks, types or lengths differ from the above.
+        AssertionError: ranks, types or lengths differ from the above.
     """
     chex.assert_rank([logit, value], 1)
     chex.assert_type([logit, value], float)
@@ -61,15 +61,15 @@ def gaussian_log_prob(mean: Array, log_scale: Array, value: Array) -> Array:
         log N(c; mu, sigma) = -((c - mu) / sigma)^2 / 2 - log sigma - log(2 pi) / 2
 
     Args:
-      mean: mu, float [batch].
-      log_scale: log sigma, float [batch].
-      value: c, float [batch].
+        mean: mu, float [batch].
+        log_scale: log sigma, float [batch].
+        value: c, float [batch].
 
     Returns:
-      Nats, float [batch].
+        Nats, float [batch].
 
     Raises:
-      AssertionError: ranks, types or lengths differ from the above.
+        AssertionError: ranks, types or lengths differ from the above.
     """
     chex.assert_rank([mean, log_scale, value], 1)
     chex.assert_type([mean, log_scale, value], float)
@@ -88,11 +88,11 @@ def bounded_log_scale(raw: Array, *, limit: float) -> Array:
     goes to zero, and one rounding error later the loss is not finite.
 
     Args:
-      raw: any float array.
-      limit: the bound, above zero.
+        raw: any float array.
+        limit: the bound, above zero.
 
     Returns:
-      The log-scale, of the shape of ``raw``.
+        The log-scale, of the shape of ``raw``.
     """
     chex.assert_type(raw, float)
     return limit * jnp.tanh(raw / limit)
@@ -108,17 +108,17 @@ def information_lower_bound(log_q: Array, prior_entropy: Array | float) -> Array
     KL divergence from the true posterior P(c | x) to Q.
 
     Args:
-      log_q: log Q(c | x) of the codes that the images were made with, float [batch].
-      prior_entropy: H(c) in nats (for a continuous code, the differential entropy).
+        log_q: log Q(c | x) of the codes that the images were made with, float [batch].
+        prior_entropy: H(c) in nats (for a continuous code, the differential entropy).
 
     Returns:
-      Nats, float [batch].
+        Nats, float [batch].
 
     Raises:
-      AssertionError: ``log_q`` is not a float vector.
+        AssertionError: ``log_q`` is not a float vector.
 
     References:
-      Chen et al. 2016, "InfoGAN", eqs. 4 and 5.
+        Chen et al. 2016, "InfoGAN", eqs. 4 and 5.
     """
     chex.assert_rank([log_q, prior_entropy], [1, 0])
     chex.assert_type(log_q, float)
@@ -137,19 +137,19 @@ def paired_mutual_information(logits_a: Array, logits_b: Array, *, axis_name: st
     whole, so one number is returned, not one per example.
 
     Args:
-      logits_a: the first view, float [batch, categories].
-      logits_b: the second view of the same images, in the same order and shape.
-      axis_name: the pmapped axis that the batch is split over; the joint distribution is then
-        that of the whole batch, the same on every replica.
+        logits_a: the first view, float [batch, categories].
+        logits_b: the second view of the same images, in the same order and shape.
+        axis_name: the pmapped axis that the batch is split over; the joint distribution is then
+            that of the whole batch, the same on every replica.
 
     Returns:
-      Nats, a float scalar.
+        Nats, a float scalar.
 
     Raises:
-      AssertionError: the arguments are not two float matrices of one shape.
+        AssertionError: the arguments are not two float matrices of one shape.
 
     References:
-      Ji et al. 2019, "Invariant information clustering", eqs. 2 and 3.
+        Ji et al. 2019, "Invariant information clustering", eqs. 2 and 3.
     """
     chex.assert_rank([logits_a, logits_b], 2)
     chex.assert_type([logits_a, logits_b], float)

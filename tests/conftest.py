@@ -9,5 +9,38 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import pytest
+
+from infogan_jax.codes import Categorical, LatentCodes, Uniform
+from infogan_jax.config import Config, Data, Invariance, Objective, Train
+from infogan_jax.data import sources
+from infogan_jax.networks.tables import Layer, Networks
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """InfoGAN on 8x8 images with networks small enough to compile in seconds; all terms are on."""
+    return Config(
+        experiment="tiny",
+        data=Data("digits", "digits"),
+        codes=LatentCodes(3, (Categorical(4), Uniform(-1, 1))),
+        networks=Networks(
+            generator=(
+                Layer("dense", (2, 2, 8), norm=True),
+                Layer("up", (8,), 2, norm=True),
+                Layer("up", (1,), 2, activation="sigmoid"),
+            ),
+            trunk=(Layer("conv", (8,), 2, activation="lrelu"), Layer("conv", (8,), 2, True, "lrelu")),
+            q_head=(Layer("dense", (8,), norm=True, activation="lrelu"),),
+        ),
+        train=Train(steps=20, batch=16, steps_per_call=5, checkpoint_every=10, sample_every=10),
+        objective=Objective(instance_noise=0.1, invariance=Invariance(weight=0.5, shift=0.5)),
+    )
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """scikit-learn's digits."""
+    return sources.load("digits", "digits")

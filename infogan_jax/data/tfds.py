@@ -67,7 +67,11 @@ def image_shape(name: str) -> tuple[int, int, int]:
     Raises:
         UserError: as `prepared_folder`, or the set has no images of one fixed shape.
     """
-    features = _read_json(prepared_folder(name) / "features.json")["featuresDict"]["features"]
+    folder = prepared_folder(name)
+    described = _read_json(folder / "features.json")
+    if "featuresDict" not in described:
+        raise UserError(f"{folder} is from an old TFDS: delete it, then {_how_to_prepare(name)}")
+    features = described["featuresDict"]["features"]
     image = features.get("image", {}).get("image", {})
     shape = tuple(int(size) for size in image.get("shape", {}).get("dimensions", ()))
     if image.get("dtype") != "uint8" or len(shape) != 3 or min(shape) < 1 or shape[2] not in _MODES:
@@ -98,7 +102,7 @@ def load(name: str) -> Dataset:
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(folder)
-    label = builder.info.features.get("label")
+    label = dict(builder.info.features.items()).get("label")
     num_classes = label.num_classes if isinstance(label, tfds.features.ClassLabel) else None
     splits = _split_names(folder, _read_info(folder))
     try:

@@ -21,7 +21,7 @@ from infogan_jax.evaluation.report import write_report
 from infogan_jax.images import save_png, tile, to_uint8, write_atomically
 from infogan_jax.tasks import infogan
 from infogan_jax.tasks.infogan import State
-from infogan_jax.training import checkpoints
+from infogan_jax.training import checkpoints, run_folder
 from infogan_jax.training.logging import read_records
 
 # Real images are read with the statistics that batch norm recorded on real images: those that D
@@ -48,7 +48,7 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
     Raises:
         UserError: the folder holds no such checkpoint, or the run's data set is not there.
     """
-    step = checkpoints.find_step(run_dir, step)
+    step = run_folder.find_step(run_dir, step)
     with checkpoints.Checkpoints(run_dir, read_only=True) as saved:
         config = saved.config(step)
         state = saved.state(step, _on_one_device(config))

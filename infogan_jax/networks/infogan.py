@@ -37,8 +37,8 @@ class Table(nn.Module):
     """Applies the rows of a table, one after the other.
 
     Attributes:
-      layers: the rows.
-      axis_name: the pmapped axis; batch norm then uses the statistics of the whole batch.
+        layers: the rows.
+        axis_name: the pmapped axis; batch norm then uses the statistics of the whole batch.
     """
 
     layers: tuple[Layer, ...]

@@ -17,15 +17,15 @@ def conv(x: Array, kernel: Array, *, stride: int) -> Array:
     """A convolution with padding "SAME".
 
     Args:
-      x: images, float [batch, height, width, in].
-      kernel: float [size, size, in, out], its size a multiple of the stride.
-      stride: the step in pixels, in both directions.
+        x: images, float [batch, height, width, in].
+        kernel: float [size, size, in, out], its size a multiple of the stride.
+        stride: the step in pixels, in both directions.
 
     Returns:
-      Float [batch, ceil(height / stride), ceil(width / stride), out].
+        Float [batch, ceil(height / stride), ceil(width / stride), out].
 
     Raises:
-      ValueError: the kernel isn't square or its size isn't a multiple of the stride.
+        ValueError: the kernel isn't square or its size isn't a multiple of the stride.
     """
     _check_kernel(x, kernel, stride)
     if jax.default_backend() == "cpu":
@@ -37,15 +37,15 @@ def conv_transpose(x: Array, kernel: Array, *, stride: int) -> Array:
     """A transposed convolution with padding "SAME".
 
     Args:
-      x: images, float [batch, height, width, in].
-      kernel: float [size, size, in, out], its size a multiple of the stride.
-      stride: the enlargement, in both directions.
+        x: images, float [batch, height, width, in].
+        kernel: float [size, size, in, out], its size a multiple of the stride.
+        stride: the enlargement, in both directions.
 
     Returns:
-      Float [batch, height * stride, width * stride, out].
+        Float [batch, height * stride, width * stride, out].
 
     Raises:
-      ValueError: the kernel isn't square or its size isn't a multiple of the stride.
+        ValueError: the kernel isn't square or its size isn't a multiple of the stride.
     """
     _check_kernel(x, kernel, stride)
     if jax.default_backend() == "cpu":

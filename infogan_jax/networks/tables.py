@@ -14,11 +14,11 @@ class Layer:
     """One row of a table: an affine map, batch norm where asked for, an activation.
 
     Attributes:
-      kind: "dense", "conv" (strided convolution) or "up" (transposed convolution).
-      features: channels of the output; a dense layer may name an image shape (h, w, c).
-      stride: of a convolution.
-      norm: whether batch norm comes between the map and the activation.
-      activation: "lrelu" has the slope 0.1.
+        kind: "dense", "conv" (strided convolution) or "up" (transposed convolution).
+        features: channels of the output; a dense layer may name an image shape (h, w, c).
+        stride: of a convolution.
+        norm: whether batch norm comes between the map and the activation.
+        activation: "lrelu" has the slope 0.1.
     """
 
     kind: Literal["dense", "conv", "up"]
@@ -33,9 +33,9 @@ class Networks:
     """The networks of one set-up.
 
     Attributes:
-      generator: from noise and codes to an image.
-      trunk: what D and Q share, from an image to features. D adds one dense layer to a logit.
-      q_head: Q's own hidden layers; one dense layer to the posteriors' numbers follows.
+        generator: from noise and codes to an image.
+        trunk: what D and Q share, from an image to features. D adds one dense layer to a logit.
+        q_head: Q's own hidden layers; one dense layer to the posteriors' numbers follows.
     """
 
     generator: tuple[Layer, ...]

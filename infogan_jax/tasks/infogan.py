@@ -8,7 +8,7 @@ weights are in D's optimiser. One forward pass of G serves both players, which a
 together (the authors' code alternates).
 
 References:
-  Chen et al. 2016, "InfoGAN", eqs. 1 and 6.
+    Chen et al. 2016, "InfoGAN", eqs. 1 and 6.
 """
 
 from typing import Any, Literal
@@ -43,13 +43,13 @@ class State:
     """Everything that a step reads and writes.
 
     Attributes:
-      step: updates so far, int32.
-      key: the run's base key; every step's randomness is folded from it.
-      params: of the "generator" and the "discriminator" (which holds Q).
-      stats: batch norm's running statistics: of the "generator", and the discriminator's on
-        "real" and on "fake" images, which are normalised apart.
-      opt: the optimisers' states.
-      average: the generator's params and stats averaged over steps, or None.
+        step: updates so far, int32.
+        key: the run's base key; every step's randomness is folded from it.
+        params: of the "generator" and the "discriminator" (which holds Q).
+        stats: batch norm's running statistics: of the "generator", and the discriminator's on
+            "real" and on "fake" images, which are normalised apart.
+        opt: the optimisers' states.
+        average: the generator's params and stats averaged over steps, or None.
     """
 
     step: Array
@@ -78,8 +78,8 @@ def init(config: Config, key: Array) -> State:
     """The state before the first step.
 
     Args:
-      config: the run's configuration.
-      key: the run's base key (typed).
+        config: the run's configuration.
+        key: the run's base key (typed).
     """
     g_key, d_key = jax.random.split(jax.random.fold_in(key, INIT_STREAM))
     g = _generator(config).init(g_key, jnp.zeros((1, config.codes.input_dim)), train=False)
@@ -105,14 +105,14 @@ def step(config: Config, state: State, images: Array) -> tuple[State, Metrics]:
     Runs inside a mapped axis named `AXIS`.
 
     Args:
-      config: the run's configuration.
-      state: the state, the same on every replica.
-      images: this replica's real images, uint8 [batch / replicas, h, w, c].
+        config: the run's configuration.
+        state: the state, the same on every replica.
+        images: this replica's real images, uint8 [batch / replicas, h, w, c].
 
     Returns:
-      The next state and the step's scalars, both the same on every replica: "loss_d" and
-      "loss_g" (the adversarial terms), "mi_<code>" (L_I in nats), "invariance" (nats, where it is
-      trained), "grad_norm_d" and "grad_norm_g".
+        The next state and the step's scalars, both the same on every replica: "loss_d" and
+        "loss_g" (the adversarial terms), "mi_<code>" (L_I in nats), "invariance" (nats, where it is
+        trained), "grad_norm_d" and "grad_norm_g".
     """
     grads, stats, metrics = gradients(config, state, images)
     updates, opt = {}, {}
@@ -124,8 +124,8 @@ def step(config: Config, state: State, images: Array) -> tuple[State, Metrics]:
         new = {"params": params["generator"], "stats": stats["generator"]}
         average = optax.incremental_update(new, average, 1 - config.optimizer.generator_ema)
     metrics |= {
-        "grad_norm_d": optax.global_norm(grads["discriminator"]),
-        "grad_norm_g": optax.global_norm(grads["generator"]),
+        "grad_norm_d": optax.tree.norm(grads["discriminator"]),
+        "grad_norm_g": optax.tree.norm(grads["generator"]),
     }
     return State(state.step + 1, state.key, params, stats, opt, average), metrics
 
@@ -240,10 +240,10 @@ def recognize(config: Config, state: State, images: Array, stats: Literal["real"
     """Q's output for images, float [n, posterior_dim].
 
     Args:
-      config: the run's configuration.
-      state: the state.
-      images: float [n, h, w, c] in the range of the generator's output.
-      stats: which of the discriminator's running statistics batch norm uses.
+        config: the run's configuration.
+        state: the state.
+        images: float [n, h, w, c] in the range of the generator's output.
+        stats: which of the discriminator's running statistics batch norm uses.
     """
     variables = {"params": state.params["discriminator"], "batch_stats": state.stats[stats]}
     return _discriminator(config).apply(variables, images, train=False)[1]

@@ -14,44 +14,9 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSt
 
 from infogan_jax import __version__
 from infogan_jax.config import Config, from_json, to_json
-from infogan_jax.errors import UserError
+from infogan_jax.training import run_folder
 
 _LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "chex", "numpy")
-
-
-def folder(run_dir: Path) -> Path:
-    """Where a run's checkpoints are."""
-    return run_dir.absolute() / "checkpoints"
-
-
-def steps(run_dir: Path) -> list[int]:
-    """The steps of a run's finished checkpoints, oldest first; none where it is no run's folder.
-
-    Looks at names only, so that a wrong folder is refused before anything heavy is loaded.
-    """
-    if not folder(run_dir).is_dir():
-        return []
-    return sorted(int(path.name) for path in folder(run_dir).iterdir() if path.name.isdecimal())
-
-
-def find_step(run_dir: Path, step: int | None = None) -> int:
-    """The step of a run's newest checkpoint, or the one asked for where it is there.
-
-    Raises:
-        UserError: the folder holds no run, or the run no such checkpoint.
-    """
-    if not run_dir.is_dir():
-        raise UserError(f"{run_dir} is no folder: name a run's folder, as train.py printed it")
-    found = steps(run_dir)
-    if not found:
-        raise UserError(f"{run_dir} is no run's folder: it holds no checkpoints/STEP")
-    if step is None:
-        return found[-1]
-    if step not in found:
-        raise UserError(
-            f"{run_dir} has no checkpoint of step {step}: take one of {', '.join(map(str, found))}"
-        )
-    return step
 
 
 class Checkpoints:
@@ -61,10 +26,10 @@ class Checkpoints:
         """Opens a run's checkpoints.
 
         Args:
-          run_dir: the run's folder.
-          keep: number of newest checkpoints kept.
-          keep_every: keep for good checkpoints at least this many steps apart; 0: none.
-          read_only: whether nothing will be saved.
+            run_dir: the run's folder.
+            keep: number of newest checkpoints kept.
+            keep_every: keep for good checkpoints at least this many steps apart; 0: none.
+            read_only: whether nothing will be saved.
         """
         policies = [LatestN(keep)]
         if keep_every:
@@ -75,7 +40,9 @@ class Checkpoints:
             create=not read_only,
         )
         handlers = {"state": ocp.StandardCheckpointHandler(), "run": ocp.JsonCheckpointHandler()}
-        self._manager = ocp.CheckpointManager(folder(run_dir), options=options, item_handlers=handlers)
+        self._manager = ocp.CheckpointManager(
+            run_folder.checkpoints(run_dir), options=options, item_handlers=handlers
+        )
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -103,9 +70,9 @@ class Checkpoints:
         """A checkpoint's arrays.
 
         Args:
-          step: which.
-          like: the state's shapes, types and shardings (`jax.ShapeDtypeStruct`): where the arrays
-            shall be now, whatever devices they were saved from.
+            step: which.
+            like: the state's shapes, types and shardings (`jax.ShapeDtypeStruct`): where the arrays
+                shall be now, whatever devices they were saved from.
         """
         items = ocp.args.Composite(state=ocp.args.StandardRestore(like))
         return self._manager.restore(step, args=items)["state"]

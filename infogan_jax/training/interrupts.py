@@ -11,7 +11,7 @@ class Interrupts:
     A second signal acts as it would have without the context, for whoever can't wait.
 
     Attributes:
-      received: the signal that came, or None.
+        received: the signal that came, or None.
     """
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)

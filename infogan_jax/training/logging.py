@@ -39,12 +39,12 @@ class Log:
         """Opens the log, and cuts it back to what was known at step ``start``.
 
         Args:
-          run_dir: the run's folder.
-          start: the step that training starts from; later records, of a run that went on after
-            its last checkpoint, are dropped, since their steps come again.
-          total: the last step.
-          prior_entropy: H(c) of each code in nats, shown beside its L_I.
-          console: where the progress line goes.
+            run_dir: the run's folder.
+            start: the step that training starts from; later records, of a run that went on after
+                its last checkpoint, are dropped, since their steps come again.
+            total: the last step.
+            prior_entropy: H(c) of each code in nats, shown beside its L_I.
+            console: where the progress line goes.
         """
         kept = [record for record in read_records(run_dir) if record["step"] <= start]
         self._file = (run_dir / METRICS_FILE).open("w", buffering=1)

@@ -11,17 +11,16 @@ from typing import Any
 import jax
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
 from infogan_jax.config import Config
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.data.order import batch_indices
-from infogan_jax.errors import UserError
 from infogan_jax.images import save_png, tile, to_uint8
 from infogan_jax.tasks import infogan
 from infogan_jax.tasks.infogan import Metrics, State
 from infogan_jax.training.checkpoints import Checkpoints, abstract
+from infogan_jax.training.devices import check_batch, replicated
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log
 
@@ -30,41 +29,6 @@ _SAMPLE_ROWS = 10
 
 class NonFiniteError(RuntimeError):
     """A loss or gradient stopped being a finite number."""
-
-
-def check_devices(config: Config, devices: Sequence[jax.Device]) -> None:
-    """Refuses a batch that the devices can't share evenly.
-
-    Raises:
-      UserError: names the batch and the sizes nearest to it that would do.
-    """
-    batch, n = config.train.batch, len(devices)
-    if batch % n:
-        allowed = f"{batch // n * n} or {(batch // n + 1) * n}" if batch > n else f"{n}"
-        raise UserError(f"--train.batch {batch} can't be shared by {n} devices evenly: take {allowed}")
-
-
-def check_images(config: Config, dataset: Dataset) -> None:
-    """Refuses images of another shape than the generator makes.
-
-    Raises:
-      UserError: names both shapes.
-    """
-    made, there = config.networks.image_shape, dataset.image_shape
-    if made != there:
-        raise UserError(
-            f"{dataset.name} has images of {_by(there)}, but the networks of {config.experiment} are for "
-            f"{_by(made)}: take a set of that shape with --data.name, or another experiment"
-        )
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
-
-
-def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
-    """The whole array on each device."""
-    return NamedSharding(Mesh(np.array(devices), (infogan.AXIS,)), PartitionSpec())
 
 
 def initial_state(config: Config, devices: Sequence[jax.Device]) -> State:
@@ -80,13 +44,13 @@ def compile_steps(
     """The program that a run calls: several steps on all devices.
 
     Args:
-      config: the run's configuration.
-      devices: the devices that share each batch.
+        config: the run's configuration.
+        devices: the devices that share each batch.
 
     Returns:
-      A function of the state (donated), all training images (uint8 [N, h, w, c], on every
-      device) and each device's batches as indices (int32 [devices, steps, batch / devices]). It
-      returns the new state and each step's metrics, [steps].
+        A function of the state (donated), all training images (uint8 [N, h, w, c], on every
+        device) and each device's batches as indices (int32 [devices, steps, batch / devices]). It
+        returns the new state and each step's metrics, [steps].
     """
 
     def steps(state: State, images: Array, indices: Array) -> tuple[State, Metrics]:
@@ -121,25 +85,24 @@ def train(
     """Trains to ``config.train.steps``, or until a signal asks it to stop.
 
     Args:
-      config: the run's configuration.
-      dataset: images of the networks' shape.
-      run_dir: the run's folder; made where it isn't there.
-      resume_from: the step of the checkpoint to go on from; None starts anew.
-      devices: the devices that share each batch; all local ones by default.
-      console: where the progress line goes.
+        config: the run's configuration.
+        dataset: images of the networks' shape.
+        run_dir: the run's folder; made where it isn't there.
+        resume_from: the step of the checkpoint to go on from; None starts anew.
+        devices: the devices that share each batch; all local ones by default.
+        console: where the progress line goes.
 
     Returns:
-      The signal that stopped the run, or None where it reached its last step. The state is
-      saved in both cases.
+        The signal that stopped the run, or None where it reached its last step. The state is
+        saved in both cases.
 
     Raises:
-      UserError: the devices can't share the batch, or the images have another shape.
-      NonFiniteError: a loss or gradient stopped being finite; the checkpoints before it are kept.
+        UserError: the devices can't share the batch, or the images have another shape.
+        NonFiniteError: a loss or gradient stopped being finite; the checkpoints before it are kept.
     """
     devices = devices or jax.local_devices()
     console = console or Console(stderr=True)
-    check_devices(config, devices)
-    check_images(config, dataset)
+    check_batch(config.train.batch, devices)
     settings = config.train
     placement = replicated(devices)
     run_dir.mkdir(parents=True, exist_ok=True)

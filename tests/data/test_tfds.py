@@ -41,8 +41,7 @@ def _prepare(folder, *, splits=SPLITS, file_format="array_record", features=None
     }
     (folder / "dataset_info.json").write_text(json.dumps(info))
     features = features or {"image": tensorflow_datasets.features.Image(shape=(4, 4, 1))}
-    content = tensorflow_datasets.features.FeaturesDict(features).to_json()
-    (folder / "features.json").write_text(json.dumps(content))
+    tensorflow_datasets.features.FeaturesDict(features).save_config(folder)
     for name, lengths in splits.items():
         for index in range(len(lengths)):
             path = folder / f"toy-{name}.{file_format}-{index:05d}-of-{len(lengths):05d}"
@@ -156,7 +155,10 @@ class TestPreparedFolder:
         folder = _prepare(data_dir / "toy" / "1.0.0")
         (folder / "features.json").unlink()
         with pytest.raises(UserError, match=r"has no features\.json"):
-            tfds.prepared_folder("toy")
+            tfds.image_shape("toy")
+        (folder / "features.json").write_text('{"type": "...", "content": {}}')
+        with pytest.raises(UserError, match="old TFDS"):
+            tfds.image_shape("toy")
         (folder / "dataset_info.json").write_text('{"name"')
         with pytest.raises(UserError, match=r"dataset_info\.json is damaged"):
             tfds.prepared_folder("toy")

@@ -1,0 +1,40 @@
+"""What is where in a run's folder, found out without loading anything heavy."""
+
+from pathlib import Path
+
+from infogan_jax.errors import UserError
+
+
+def checkpoints(run_dir: Path) -> Path:
+    """Where a run's checkpoints are."""
+    return run_dir.absolute() / "checkpoints"
+
+
+def steps(run_dir: Path) -> list[int]:
+    """The steps of a run's finished checkpoints, oldest first; none where it is no run's folder.
+
+    Looks at names only: a checkpoint gets its final name when it is complete.
+    """
+    if not checkpoints(run_dir).is_dir():
+        return []
+    return sorted(int(path.name) for path in checkpoints(run_dir).iterdir() if path.name.isdecimal())
+
+
+def find_step(run_dir: Path, step: int | None = None) -> int:
+    """The step of a run's newest checkpoint, or the one asked for where it is there.
+
+    Raises:
+        UserError: the folder holds no run, or the run no such checkpoint.
+    """
+    if not run_dir.is_dir():
+        raise UserError(f"{run_dir} is no folder: name a run's folder, as train.py printed it")
+    found = steps(run_dir)
+    if not found:
+        raise UserError(f"{run_dir} is no run's folder: it holds no checkpoints/STEP")
+    if step is None:
+        return found[-1]
+    if step not in found:
+        raise UserError(
+            f"{run_dir} has no checkpoint of step {step}: take one of {', '.join(map(str, found))}"
+        )
+    return step

@@ -1,0 +1,258 @@
+"""The two command lines as a user types them: one whole life of a run, and what is refused."""
+
+import base64
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infogan_jax import cli
+
+ROOT = Path(__file__).parents[1]
+SMALL = ["--train.batch", "32", "--train.steps-per-call", "10", "--train.checkpoint-every", "20"]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """A user's environment: one CPU device; compiled programs are shared between the commands."""
+    cache = str(tmp_path_factory.mktemp("xla"))
+    own = {
+        "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XLA_FLAGS": "",
+        "COLUMNS": "100",
+    }
+    return os.environ | own
+
+
+def command(script, *arguments):
+    return [sys.executable, str(ROOT / script), *map(str, arguments)]
+
+
+def call(environment, script, *arguments, cwd):
+    return subprocess.run(
+        command(script, *arguments), cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(environment, tmp_path_factory):
+    """A run of the default experiment, cut short, in the default folder."""
+    cwd = tmp_path_factory.mktemp("finished")
+    done = call(environment, "train.py", "--train.steps", 60, *SMALL, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return cwd, done
+
+
+class TestRun:
+    def test_says_its_devices_first_and_ends_with_the_figures_and_the_report(self, finished):
+        _, done = finished
+        lines = done.stdout.splitlines()
+        assert lines[0] == "devices: 1 x cpu (cpu)"
+        assert lines[1] == "run folder: runs/digits-s0"
+        assert re.fullmatch(r"code error \d+\.\d% on test images \(k-means on pixels: 2\d\.\d%\)", lines[2])
+        assert re.fullmatch(r"L_I in nats: c1 -?\d\.\d\d of 2\.30, c2 .*, total -?\d\.\d\d of 3\.69", lines[3])
+        assert lines[4] == "report: runs/digits-s0/report.html"
+        assert "step 60/60" in done.stderr
+
+    def test_writes_the_promised_metrics(self, finished):
+        cwd, _ = finished
+        metrics = json.loads((cwd / "runs/digits-s0/eval/metrics.json").read_text())
+        assert (metrics["experiment"], metrics["seed"], metrics["step"]) == ("digits", 0, 60)
+        for name in ("code_error", "code_error_majority", "kmeans_error", "nmi"):
+            assert 0 <= metrics[name] <= 1
+        assert -0.5 <= metrics["ari"] <= 1
+        assert metrics["prior_entropy"] == pytest.approx(
+            {"c1": np.log(10), "c2": np.log(2), "c3": np.log(2), "total": np.log(40)}, abs=1e-6
+        )
+        information = metrics["mutual_information"]
+        assert set(information) == {"c1", "c2", "c3", "total"}
+        assert information["total"] == pytest.approx(sum(information[c] for c in ("c1", "c2", "c3")), abs=1e-4)
+
+    def test_the_report_holds_its_pictures(self, finished):
+        cwd, _ = finished
+        page = (cwd / "runs/digits-s0/report.html").read_text()
+        pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+        files = {path.read_bytes() for path in (cwd / "runs/digits-s0/eval").glob("*.png")}
+        assert {base64.b64decode(picture) for picture in pictures} == files and len(files) == 6
+        for content in files:
+            with Image.open(io.BytesIO(content)) as image:
+                assert min(image.size) > 200 and np.asarray(image.convert("L")).std() > 5
+
+    def test_evaluation_gives_the_same_bytes_again(self, finished, environment):
+        cwd, done = finished
+        metrics = cwd / "runs/digits-s0/eval/metrics.json"
+        before = metrics.read_bytes()
+        metrics.unlink()
+        again = call(environment, "eval.py", "runs/digits-s0", cwd=cwd)
+        assert again.returncode == 0, again.stderr
+        assert metrics.read_bytes() == before
+        assert again.stdout.splitlines() == done.stdout.splitlines()[2:]
+
+    def test_an_earlier_checkpoint_can_be_measured(self, finished, environment, tmp_path):
+        cwd, _ = finished
+        done = call(environment, "eval.py", "runs/digits-s0", "--step", "40", cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((cwd / "runs/digits-s0/eval/metrics.json").read_text())["step"] == 40
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+    def test_a_stopped_run_goes_on_as_if_it_had_not_been(self, number, finished, environment, tmp_path):
+        arguments = ("--train.steps", 60, *SMALL)
+        process = subprocess.Popen(
+            command("train.py", *arguments),
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        log = tmp_path / "runs/digits-s0/metrics.jsonl"
+        while not (log.exists() and log.read_text().count("\n") >= 3):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, stderr = process.communicate()
+        if number == signal.SIGKILL:
+            assert process.returncode == -number
+        else:
+            assert process.returncode == 128 + number
+            assert "Go on with: python train.py digits --run-dir runs/digits-s0 --resume" in stderr
+        done = call(environment, "train.py", "digits", "--resume", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        # The straight run's metrics are those of its last checkpoint again.
+        call(environment, "eval.py", "runs/digits-s0", cwd=finished[0])
+        for name in ("eval/metrics.json", "eval/samples.png", "samples/0000060.png"):
+            ours, straight = (cwd / "runs/digits-s0" / name for cwd in (tmp_path, finished[0]))
+            assert ours.read_bytes() == straight.read_bytes(), name
+
+    def test_help_names_every_experiment_and_field(self, environment, tmp_path):
+        done = call(environment, "train.py", "--help", cwd=tmp_path)
+        assert done.returncode == 0
+        for word in ("digits", "mnist", "mnist-invariant", "--train.steps", "--run-dir", "--resume", "--seed"):
+            assert word in done.stdout
+        # Every option is followed by what it means.
+        assert not re.search(r"│ --[^\n]*│\n│ +\(default", done.stdout)
+
+
+REFUSED = {
+    "experiment misspelt": ("mnst", "no experiment 'mnst': did you mean 'mnist'? choose one of digits, mnist,"),
+    "experiment unknown": ("celebrities", "choose one of digits, mnist"),
+    "option misspelt": ("--train.stepz 5", "Unrecognized options: --train.stepz, 5 (--train.steps INT"),
+    "option without value": ("--train.steps", "Missing value for argument '--train.steps'"),
+    "stray word": ("digits mnist", "Unrecognized options: mnist"),
+    "steps not a number": ("--train.steps many", "Error parsing --train.steps: invalid literal for int()"),
+    "steps a fraction": ("--train.steps 2.5", "Error parsing --train.steps"),
+    "steps zero": ("--train.steps 0", "--train.steps is 0: it must be 1 or more"),
+    "steps negative": ("--train.steps -5", "--train.steps is -5: it must be 1 or more"),
+    "batch of one": ("--train.batch 1", "--train.batch is 1: it must be 2 or more"),
+    "batch the devices can't share": (
+        "--train.batch 100",
+        "--train.batch 100 can't be shared by 8 devices evenly: take 96 or 104",
+    ),
+    "batch smaller than the devices": ("--train.batch 4", "by 8 devices evenly: take 8"),
+    "steps per call zero": ("--train.steps-per-call 0", "--train.steps-per-call is 0: it must be 1 or more"),
+    "no checkpoints kept": ("--train.keep 0", "--train.keep is 0: it must be 1 or more"),
+    "checkpoints never": ("--train.checkpoint-every 0", "--train.checkpoint-every is 0"),
+    "keep every negative": ("--train.keep-every -1", "--train.keep-every is -1: it must be 0 or more"),
+    "lambda negative": ("--objective.lambda-discrete -1", "--objective.lambda-discrete is -1.0: it must be 0"),
+    "lambda not finite": ("--objective.lambda-continuous inf", "--objective.lambda-continuous is inf"),
+    "noise not a number": ("--objective.instance-noise nan", "--objective.instance-noise is nan"),
+    "scale of one": ("--objective.invariance.scale 1", "--objective.invariance.scale is 1.0: it must be in [0, 1)"),
+    "learning rate zero": ("--optimizer.lr-generator 0", "--optimizer.lr-generator is 0.0: it must be a number"),
+    "beta1 of one": ("--optimizer.beta1 1", "--optimizer.beta1 is 1.0: it must be in [0, 1)"),
+    "average that never moves": ("--optimizer.generator-ema 1", "--optimizer.generator-ema is 1.0"),
+    "seed negative": ("--seed -1", "--seed is -1: it must be in [0, 2^32)"),
+    "seed too large": ("--seed 4294967296", "--seed is 4294967296: it must be in [0, 2^32)"),
+    "source unknown": ("--data.source disk", "invalid choice 'disk' for argument '--data.source'"),
+    "name unknown to its source": ("--data.name mnist", "--data.name is 'mnist': the source digits holds one set"),
+    "data not prepared": ("mnist", 'mnist is not prepared: .*download_and_prepare\\(\\)'),
+    "data name climbs out": ("mnist --data.name ../mnist", "is not a data set's name"),
+    "images of another shape": (
+        "mnist --data.source digits --data.name digits",
+        "digits has images of 8x8x1, but the networks of mnist are for 28x28x1",
+    ),
+    "no accelerator": ("--require-accelerator", "--require-accelerator, and JAX finds only the CPU"),
+    "folder in use": ("--run-dir used", "used is there already and not empty: --resume goes on, --run-dir takes"),
+    "folder is a file": ("--run-dir file", "file is a file: name a folder with --run-dir"),
+    "folder under a file": ("--run-dir file/run", "file/run can't be made: .*file is no folder"),
+    "nothing to resume": ("--resume", "runs/digits-s0 is no folder"),
+    "resume from no run": ("--resume --run-dir used", "used is no run's folder"),
+}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("a file")
+    return tmp_path
+
+
+def everything_in(folder):
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+def assert_refused(status, captured, message):
+    lines = captured.err.splitlines()
+    assert status == 2 and len(lines) == 1 and lines[0].startswith("error: "), captured.err
+    assert re.search(message if ".*" in message else re.escape(message), lines[0]), lines[0]
+
+
+@pytest.mark.parametrize(("line", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_train_refuses_with_one_line_and_writes_nothing(line, message, workplace, capsys):
+    before = everything_in(workplace)
+    assert_refused(cli.train(line.split()), capsys.readouterr(), message)
+    assert everything_in(workplace) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "RUN_DIR"),
+        ("nowhere", "nowhere is no folder: name a run's folder"),
+        ("used", "used is no run's folder: it holds no checkpoints/STEP"),
+        ("file", "file is no folder"),
+        ("used --step -1", "--step is -1: it must be 0 or more"),
+        ("used --step last", "Error parsing --step"),
+        ("used again", "Unrecognized options: again"),
+    ],
+)
+def test_eval_refuses_with_one_line_and_writes_nothing(line, message, workplace, capsys):
+    before = everything_in(workplace)
+    assert_refused(cli.evaluate(line.split()), capsys.readouterr(), message)
+    assert everything_in(workplace) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--resume --train.batch 64", "--train.batch can't change in a resumed run; --train.checkpoint-every,"),
+        ("--resume --run-dir runs/digits-s0 --seed 1", "--seed can't change in a resumed run"),
+        ("mnist --resume --run-dir runs/digits-s0", "runs/digits-s0 is a run of digits, not of mnist"),
+        ("--resume --train.steps 30", "the run is at step 60 already: --train.steps must be 60 or more"),
+        ("digits", "runs/digits-s0 is there already and not empty"),
+    ],
+)
+def test_a_finished_run_is_not_touched_by_mistake(line, message, finished, monkeypatch, capsys):
+    cwd, _ = finished
+    monkeypatch.chdir(cwd)
+    before = everything_in(cwd)
+    assert_refused(cli.train(line.split()), capsys.readouterr(), message)
+    assert everything_in(cwd) == before
+
+
+def test_eval_names_the_checkpoints_that_are_there(finished, monkeypatch, capsys):
+    monkeypatch.chdir(finished[0])
+    status = cli.evaluate(["runs/digits-s0", "--step", "50"])
+    assert_refused(status, capsys.readouterr(), "no checkpoint of step 50: take one of 40, 60")

@@ -1,0 +1,133 @@
+import dataclasses
+import io
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from infogan_jax.errors import UserError
+from infogan_jax.training import loop, run_folder
+from infogan_jax.training.checkpoints import Checkpoints, abstract
+from infogan_jax.training.devices import replicated
+
+
+def settings(config, **train):
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
+
+
+def run(config, dataset, folder, devices=1, **options):
+    console = Console(file=io.StringIO())
+    return loop.train(
+        config, dataset, folder, devices=jax.devices()[:devices], console=console, **options
+    )
+
+
+def arrays(config, folder, step):
+    """A checkpoint's state as numpy arrays by path; keys as their bits."""
+    devices = jax.devices()[:1]
+    like = abstract(jax.eval_shape(lambda: loop.initial_state(config, devices)), replicated(devices))
+    with Checkpoints(folder, read_only=True) as saved:
+        state = saved.state(step, like)
+    state = dataclasses.replace(state, key=jax.random.key_data(state.key))
+    return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree.leaves_with_path(state)}
+
+
+def records(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    clock = ("seconds", "steps_per_second")
+    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
+
+
+def assert_equal(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def straight(tiny_config, digits, tmp_path_factory):
+    """A run of 20 steps without a break, on one device."""
+    folder = tmp_path_factory.mktemp("straight")
+    assert run(settings(tiny_config, keep=3), digits, folder) is None
+    return folder
+
+
+def test_leaves_checkpoints_log_samples_and_tensorboard(straight):
+    assert run_folder.steps(straight) == [0, 10, 20]
+    assert [record["step"] for record in records(straight)] == [5, 10, 15, 20]
+    samples = sorted((straight / "samples").iterdir())
+    assert [path.name for path in samples] == ["0000010.png", "0000020.png"]
+    with Image.open(samples[-1]) as image:
+        assert np.asarray(image).std() > 0
+    assert any((straight / "tensorboard").iterdir())
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(straight, tiny_config, digits, tmp_path):
+    run(settings(tiny_config, steps=10), digits, tmp_path)
+    # Training went on over the donated state while the first run wrote this checkpoint.
+    assert_equal(arrays(tiny_config, tmp_path, 10), arrays(tiny_config, straight, 10))
+    run(tiny_config, digits, tmp_path, resume_from=10)
+    assert_equal(arrays(tiny_config, tmp_path, 20), arrays(tiny_config, straight, 20))
+    assert records(tmp_path) == records(straight)
+
+
+def test_steps_that_no_call_divides_give_the_same_numbers(straight, tiny_config, digits, tmp_path):
+    run(settings(tiny_config, steps_per_call=8), digits, tmp_path)
+    assert [record["step"] for record in records(tmp_path)] == [8, 16, 20]
+    assert_equal(arrays(tiny_config, tmp_path, 20), arrays(tiny_config, straight, 20))
+
+
+def test_records_after_the_checkpoint_are_not_logged_twice(straight, tiny_config, digits, tmp_path):
+    run(settings(tiny_config, steps=10), digits, tmp_path)
+    # What a run leaves that was killed after its last checkpoint, in the middle of a line.
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 15, "loss_d": 9.0}\n{"step": 2')
+    run(tiny_config, digits, tmp_path, resume_from=10)
+    assert records(tmp_path) == records(straight)
+
+
+def test_a_run_moves_from_eight_devices_to_one(straight, tiny_config, digits, tmp_path):
+    run(settings(tiny_config, steps=10), digits, tmp_path, devices=8)
+    run(tiny_config, digits, tmp_path, resume_from=10)
+    for moved, stayed in zip(records(tmp_path), records(straight), strict=True):
+        assert moved == pytest.approx(stayed, rel=1e-3, abs=1e-4)
+
+
+def test_another_seed_is_another_run(straight, tiny_config, digits, tmp_path):
+    run(dataclasses.replace(settings(tiny_config, steps=5), seed=1), digits, tmp_path)
+    assert records(tmp_path)[0]["loss_d"] != records(straight)[0]["loss_d"]
+
+
+def test_the_latest_are_kept_and_some_for_good(tiny_config, digits, tmp_path):
+    run(
+        settings(tiny_config, steps_per_call=2, checkpoint_every=2, keep=2, keep_every=8),
+        digits,
+        tmp_path,
+    )
+    assert run_folder.steps(tmp_path) == [0, 8, 16, 18, 20]
+
+
+def test_the_first_value_that_is_not_finite_stops_the_run(tiny_config, digits, tmp_path):
+    rates = dataclasses.replace(tiny_config.optimizer, lr_generator=1e38, lr_discriminator=1e38)
+    config = dataclasses.replace(tiny_config, optimizer=rates)
+    with pytest.raises(loop.NonFiniteError, match=r"^step [2-5]: .*(loss|grad_norm|mi)_\w+ = (nan|inf|-inf)"):
+        run(config, digits, tmp_path)
+    assert run_folder.steps(tmp_path) == [0]
+    for name, value in arrays(config, tmp_path, 0).items():
+        assert np.isfinite(value).all(), name
+
+
+def test_devices_that_cannot_share_the_batch_are_refused(tiny_config, digits, tmp_path):
+    with pytest.raises(UserError, match="--train.batch 20 can't be shared by 8 devices evenly: take 16 or 24"):
+        run(settings(tiny_config, batch=20), digits, tmp_path / "run", devices=8)
+    assert not (tmp_path / "run").exists()
+
+
+def test_device_batches_are_the_global_batches(tiny_config):
+    one = loop.device_batches(tiny_config, 7, 3, 100, 1)
+    eight = loop.device_batches(tiny_config, 7, 3, 100, 8)
+    assert one.shape == (1, 3, 16) and eight.shape == (8, 3, 2)
+    np.testing.assert_array_equal(np.concatenate(list(eight), axis=1), one[0])
