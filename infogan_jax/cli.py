@@ -29,6 +29,7 @@ T = TypeVar("T")
 # What a resumed run may change: none of these alters what a step computes.
 _MAY_CHANGE = {
     "train.steps",
+    "train.steps_per_call",
     "train.checkpoint_every",
     "train.keep",
     "train.keep_every",
@@ -149,9 +150,7 @@ def _check_new_folder(folder: Path) -> None:
         raise UserError(f"{folder} is a file: name a folder with --run-dir")
     parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UserError(
-            f"{folder} can't be made, {parent} is not a folder that you may write to: see --run-dir"
-        )
+        raise UserError(f"{folder} can't be made: {parent} is no folder that you may write to; see --run-dir")
 
 
 def _check_images(config: Config, there: tuple[int, int, int]) -> None:
@@ -228,11 +227,16 @@ def _parse(kind: type[T], argv: list[str], prog: str, description: str, default:
 
 
 def _one_line(box: str, prog: str) -> str:
-    """The reason, and the options that it is about, from the box in which tyro explains an error."""
+    """The reason, and the options that it is about, from the box in which tyro explains an error.
+
+    Rules part the box into the reason, the options and a closing line. The title is part of the
+    border, or a part of its own where standard output can't show box characters.
+    """
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip("│ ") for line in box.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("╭", "╰"))]
-    rule = next((i for i, line in enumerate(lines) if line.startswith("─")), len(lines))
-    options = [line for line in lines[rule:] if line.startswith("--")]
-    reason = " ".join(lines[:rule])
+    border = [line for line in lines if line.startswith(("╭", "╰"))]
+    text = "\n".join(line for line in lines if line and line not in border)
+    parts = re.split(r"\n?^[─-]{10,}$\n?", text, flags=re.MULTILINE)
+    reason, *rest = parts if border else parts[1:]
+    options = [line for part in rest for line in part.splitlines() if line.startswith("--")]
     hint = f" ({'; '.join(options)})" if options else ""
-    return f"{reason}{hint}; see {prog} --help"
+    return f"{' '.join(reason.splitlines())}{hint}; see {prog} --help"

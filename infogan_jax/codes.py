@@ -23,7 +23,7 @@ from losses.information import (
 )
 
 # Q's learned sigma stays between exp(-4) = 0.018 and exp(4): on a code of U(-1, 1) that is one
-# part in a hundred of its range, and L_I then cannot pass ln 2 - ln(0.018 sqrt(2 pi e)) = 3.3 nats.
+# part in a hundred of its range, and L_I then cannot pass ln 2 - ln(0.018 sqrt(2 pi)) = 3.8 nats.
 LOG_SCALE_LIMIT = 4.0
 
 
@@ -368,7 +368,7 @@ class LatentCodes:
             row_labels = tuple(f"{held} = {i}" for i in range(rows))
         draw = {k: jnp.repeat(v, len(values), axis=0) for k, v in base.items()}
         draw[name] = jnp.tile(jnp.asarray(values), rows)
-        column_labels = tuple(f"{v:.3g}" for v in values.tolist())
+        column_labels = tuple(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values.tolist())
         return Traversal(draw, row_labels, column_labels)
 
 

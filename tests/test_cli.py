@@ -60,7 +60,9 @@ class TestRun:
         assert lines[0] == "devices: 1 x cpu (cpu)"
         assert lines[1] == "run folder: runs/digits-s0"
         assert re.fullmatch(r"code error \d+\.\d% on test images \(k-means on pixels: 2\d\.\d%\)", lines[2])
-        assert re.fullmatch(r"L_I in nats: c1 -?\d\.\d\d of 2\.30, c2 .*, total -?\d\.\d\d of 3\.69", lines[3])
+        assert re.fullmatch(
+            r"L_I in nats: c1 -?\d\.\d\d of 2\.30, c2 .*, total -?\d\.\d\d of 3\.69", lines[3]
+        )
         assert lines[4] == "report: runs/digits-s0/report.html"
         assert "step 60/60" in done.stderr
 
@@ -76,7 +78,9 @@ class TestRun:
         )
         information = metrics["mutual_information"]
         assert set(information) == {"c1", "c2", "c3", "total"}
-        assert information["total"] == pytest.approx(sum(information[c] for c in ("c1", "c2", "c3")), abs=1e-4)
+        assert information["total"] == pytest.approx(
+            sum(information[c] for c in ("c1", "c2", "c3")), abs=1e-4
+        )
 
     def test_the_report_holds_its_pictures(self, finished):
         cwd, _ = finished
@@ -137,14 +141,25 @@ class TestRun:
     def test_help_names_every_experiment_and_field(self, environment, tmp_path):
         done = call(environment, "train.py", "--help", cwd=tmp_path)
         assert done.returncode == 0
-        for word in ("digits", "mnist", "mnist-invariant", "--train.steps", "--run-dir", "--resume", "--seed"):
+        for word in (
+            "digits",
+            "mnist",
+            "mnist-invariant",
+            "--train.steps",
+            "--run-dir",
+            "--resume",
+            "--seed",
+        ):
             assert word in done.stdout
         # Every option is followed by what it means.
         assert not re.search(r"│ --[^\n]*│\n│ +\(default", done.stdout)
 
 
 REFUSED = {
-    "experiment misspelt": ("mnst", "no experiment 'mnst': did you mean 'mnist'? choose one of digits, mnist,"),
+    "experiment misspelt": (
+        "mnst",
+        "no experiment 'mnst': did you mean 'mnist'? choose one of digits, mnist,",
+    ),
     "experiment unknown": ("celebrities", "choose one of digits, mnist"),
     "option misspelt": ("--train.stepz 5", "Unrecognized options: --train.stepz, 5 (--train.steps INT"),
     "option without value": ("--train.steps", "Missing value for argument '--train.steps'"),
@@ -163,25 +178,40 @@ REFUSED = {
     "no checkpoints kept": ("--train.keep 0", "--train.keep is 0: it must be 1 or more"),
     "checkpoints never": ("--train.checkpoint-every 0", "--train.checkpoint-every is 0"),
     "keep every negative": ("--train.keep-every -1", "--train.keep-every is -1: it must be 0 or more"),
-    "lambda negative": ("--objective.lambda-discrete -1", "--objective.lambda-discrete is -1.0: it must be 0"),
+    "lambda negative": (
+        "--objective.lambda-discrete -1",
+        "--objective.lambda-discrete is -1.0: it must be 0",
+    ),
     "lambda not finite": ("--objective.lambda-continuous inf", "--objective.lambda-continuous is inf"),
     "noise not a number": ("--objective.instance-noise nan", "--objective.instance-noise is nan"),
-    "scale of one": ("--objective.invariance.scale 1", "--objective.invariance.scale is 1.0: it must be in [0, 1)"),
-    "learning rate zero": ("--optimizer.lr-generator 0", "--optimizer.lr-generator is 0.0: it must be a number"),
+    "scale of one": (
+        "--objective.invariance.scale 1",
+        "--objective.invariance.scale is 1.0: it must be in [0, 1)",
+    ),
+    "learning rate zero": (
+        "--optimizer.lr-generator 0",
+        "--optimizer.lr-generator is 0.0: it must be a number",
+    ),
     "beta1 of one": ("--optimizer.beta1 1", "--optimizer.beta1 is 1.0: it must be in [0, 1)"),
     "average that never moves": ("--optimizer.generator-ema 1", "--optimizer.generator-ema is 1.0"),
     "seed negative": ("--seed -1", "--seed is -1: it must be in [0, 2^32)"),
     "seed too large": ("--seed 4294967296", "--seed is 4294967296: it must be in [0, 2^32)"),
     "source unknown": ("--data.source disk", "invalid choice 'disk' for argument '--data.source'"),
-    "name unknown to its source": ("--data.name mnist", "--data.name is 'mnist': the source digits holds one set"),
-    "data not prepared": ("mnist", 'mnist is not prepared: .*download_and_prepare\\(\\)'),
+    "name unknown to its source": (
+        "--data.name mnist",
+        "--data.name is 'mnist': the source digits holds one set",
+    ),
+    "data not prepared": ("mnist", "mnist is not prepared: .*download_and_prepare\\(\\)"),
     "data name climbs out": ("mnist --data.name ../mnist", "is not a data set's name"),
     "images of another shape": (
         "mnist --data.source digits --data.name digits",
         "digits has images of 8x8x1, but the networks of mnist are for 28x28x1",
     ),
     "no accelerator": ("--require-accelerator", "--require-accelerator, and JAX finds only the CPU"),
-    "folder in use": ("--run-dir used", "used is there already and not empty: --resume goes on, --run-dir takes"),
+    "folder in use": (
+        "--run-dir used",
+        "used is there already and not empty: --resume goes on, --run-dir takes",
+    ),
     "folder is a file": ("--run-dir file", "file is a file: name a folder with --run-dir"),
     "folder under a file": ("--run-dir file/run", "file/run can't be made: .*file is no folder"),
     "nothing to resume": ("--resume", "runs/digits-s0 is no folder"),
@@ -237,7 +267,10 @@ def test_eval_refuses_with_one_line_and_writes_nothing(line, message, workplace,
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--resume --train.batch 64", "--train.batch can't change in a resumed run; --train.checkpoint-every,"),
+        (
+            "--resume --train.batch 64",
+            "--train.batch can't change in a resumed run; --train.checkpoint-every,",
+        ),
         ("--resume --run-dir runs/digits-s0 --seed 1", "--seed can't change in a resumed run"),
         ("mnist --resume --run-dir runs/digits-s0", "runs/digits-s0 is a run of digits, not of mnist"),
         ("--resume --train.steps 30", "the run is at step 60 already: --train.steps must be 60 or more"),

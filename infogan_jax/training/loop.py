@@ -109,7 +109,7 @@ def train(
     images = jax.device_put(dataset.train.images, placement)
     run_steps = compile_steps(config, devices)
     save_samples = _sampler(config, run_dir)
-    step = resume_from or 0
+    step = saved = resume_from or 0
     with (
         Checkpoints(run_dir, keep=settings.keep, keep_every=settings.keep_every) as checkpoints,
         Log(
@@ -143,9 +143,10 @@ def train(
             )
             if _passed(settings.sample_every, before, step) or step == settings.steps:
                 save_samples(state, step)
-            if _passed(settings.checkpoint_every, before, step) and step < settings.steps:
+            if _passed(settings.checkpoint_every, before, step):
                 checkpoints.save(step, state, config)
-        if step != resume_from:
+                saved = step
+        if step != saved:
             checkpoints.save(step, state, config)
         return interrupts.received if step < settings.steps else None
 

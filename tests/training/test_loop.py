@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import json
+import signal
 
 import jax
 import numpy as np
@@ -20,9 +21,7 @@ def settings(config, **train):
 
 def run(config, dataset, folder, devices=1, **options):
     console = Console(file=io.StringIO())
-    return loop.train(
-        config, dataset, folder, devices=jax.devices()[:devices], console=console, **options
-    )
+    return loop.train(config, dataset, folder, devices=jax.devices()[:devices], console=console, **options)
 
 
 def arrays(config, folder, step):
@@ -121,7 +120,7 @@ def test_the_first_value_that_is_not_finite_stops_the_run(tiny_config, digits, t
 
 
 def test_devices_that_cannot_share_the_batch_are_refused(tiny_config, digits, tmp_path):
-    with pytest.raises(UserError, match="--train.batch 20 can't be shared by 8 devices evenly: take 16 or 24"):
+    with pytest.raises(UserError, match="take 16 or 24"):
         run(settings(tiny_config, batch=20), digits, tmp_path / "run", devices=8)
     assert not (tmp_path / "run").exists()
 
@@ -131,3 +130,17 @@ def test_device_batches_are_the_global_batches(tiny_config):
     eight = loop.device_batches(tiny_config, 7, 3, 100, 8)
     assert one.shape == (1, 3, 16) and eight.shape == (8, 3, 2)
     np.testing.assert_array_equal(np.concatenate(list(eight), axis=1), one[0])
+
+
+def test_a_signal_before_the_first_step_leaves_the_first_checkpoint(
+    tiny_config, digits, tmp_path, monkeypatch
+):
+    initial_state = loop.initial_state
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return initial_state(*arguments)
+
+    monkeypatch.setattr(loop, "initial_state", interrupted)
+    assert run(tiny_config, digits, tmp_path) == signal.SIGTERM
+    assert run_folder.steps(tmp_path) == [0]
