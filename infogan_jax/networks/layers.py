@@ -91,9 +91,10 @@ def _conv_transpose_as_product(x: Array, kernel: Array, stride: int) -> Array:
     # lax.conv_transpose correlates, so a pixel spreads the kernel turned by 180 degrees.
     w = kernel[::-1, ::-1].reshape(blocks, stride, blocks, stride, channels, features)
     w = w.transpose(4, 0, 2, 1, 3, 5).reshape(channels, -1)
-    spread = (x @ w).reshape(batch, height, width, blocks, blocks, stride * stride * features)
+    # Split, not indexed: the gradient is then one concatenation, not a sum of padded arrays.
+    spread = iter(jnp.split(x @ w, blocks * blocks, axis=-1))
     y = sum(
-        jnp.pad(spread[:, :, :, a, b], ((0, 0), (a, blocks - 1 - a), (b, blocks - 1 - b), (0, 0)))
+        jnp.pad(next(spread), ((0, 0), (a, blocks - 1 - a), (b, blocks - 1 - b), (0, 0)))
         for a in range(blocks)
         for b in range(blocks)
     )
