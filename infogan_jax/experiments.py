@@ -33,8 +33,8 @@ DIGITS = Config(
     data=Data("digits", "digits"),
     codes=LatentCodes(16, (Categorical(10), Uniform(-1, 1), Uniform(-1, 1))),
     networks=tables.DIGITS,
-    train=Train(steps=3000, steps_per_call=50),
-    objective=Objective(instance_noise=0.1, invariance=Invariance(weight=1.0, shift=0.7)),
+    train=Train(steps=2000, steps_per_call=50),
+    objective=Objective(instance_noise=0.1, invariance=Invariance(weight=4.0, shift=0.7)),
 )
 
 EXPERIMENTS = {preset.experiment: preset for preset in (DIGITS, MNIST, MNIST_INVARIANT)}

@@ -5,7 +5,11 @@ import os
 # Both are read when JAX starts its CPU client. Un-awaited collectives on several fake devices
 # can use up a small machine's thread pool and stop for ever; NPROC sizes that pool.
 os.environ.setdefault("NPROC", "16")
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+# The tests' programs are small and run for moments: most of the time would go into compiling them.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax

@@ -105,6 +105,8 @@ def train(
     check_batch(config.train.batch, devices)
     settings = config.train
     placement = replicated(devices)
+    # Before jax 0.8 pmap's outputs have a sharding of their own, which Orbax does not know.
+    place = partial(jax.device_put, device=placement)
     run_dir.mkdir(parents=True, exist_ok=True)
     images = jax.device_put(dataset.train.images, placement)
     run_steps = compile_steps(config, devices)
@@ -117,11 +119,12 @@ def train(
         ) as log,
         Interrupts() as interrupts,
     ):
-        state = initial_state(config, devices)
         if resume_from is None:
+            state = initial_state(config, devices)
             checkpoints.save(0, state, config)
         else:
-            state = checkpoints.state(resume_from, abstract(state, placement))
+            like = jax.eval_shape(lambda: initial_state(config, devices))
+            state = checkpoints.state(resume_from, abstract(like, placement))
         started = time.monotonic()
         while step < settings.steps and interrupts.received is None:
             called = time.monotonic()
@@ -143,11 +146,11 @@ def train(
             )
             if _passed(settings.sample_every, before, step) or step == settings.steps:
                 save_samples(state, step)
-            if _passed(settings.checkpoint_every, before, step):
-                checkpoints.save(step, state, config)
+            if _passed(settings.checkpoint_every, before, step) or step == settings.steps:
+                checkpoints.save(step, place(state), config)
                 saved = step
         if step != saved:
-            checkpoints.save(step, state, config)
+            checkpoints.save(step, place(state), config)
         return interrupts.received if step < settings.steps else None
 
 
