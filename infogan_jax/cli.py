@@ -1,7 +1,7 @@
 """The command lines of `train.py` and `eval.py`.
 
-Everything that can be wrong with what a user typed is found out here, before anything is written
-and before the heavy libraries are loaded, and answered with one line and exit status 2.
+What is wrong with what a user typed is found out here, before anything is written or loaded that
+takes long, and answered with one line and exit status 2.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import io
 import os
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -77,6 +78,10 @@ def _answer(command: Callable[[list[str]], int], argv: list[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        # Outside the training loop, which catches signals itself, there is nothing to save.
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def _train(argv: list[str]) -> int:
@@ -100,7 +105,8 @@ def _train(argv: list[str]) -> int:
 
     dataset = sources.load(config.data.source, config.data.name)
     print(f"run folder: {run_dir}", flush=True)
-    command = f"python train.py {experiment} --run-dir {shlex.quote(str(run_dir))} --resume"
+    command = f"{_program()} {config.experiment} --run-dir {shlex.quote(str(run_dir))} --resume"
+    command += f" --train.steps {config.train.steps}"
     try:
         stopped = loop.train(config, dataset, run_dir, resume_from=step, devices=devices)
     except loop.NonFiniteError as error:
@@ -115,16 +121,17 @@ def _train(argv: list[str]) -> int:
 def _parse_train(experiment: str, defaults: Config, argv: list[str]) -> _TrainOptions:
     description = (
         f"Trains the experiment {experiment!r} and measures it. "
-        f"python train.py [EXPERIMENT] [OPTIONS]; experiments: {', '.join(EXPERIMENTS)} "
+        f"{_program()} [EXPERIMENT] [OPTIONS]; experiments: {', '.join(EXPERIMENTS)} "
         f"({DEFAULT} by default)."
     )
-    prog = f"train.py {experiment}"
+    prog = f"{_program()} {experiment}"
     return _parse(_TrainOptions, argv, prog, description, _TrainOptions(defaults))
 
 
 def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) -> tuple[_TrainOptions, int]:
     """The options once more, on top of the run's own settings, and the step to go on from."""
     step = run_folder.find_step(options.folder)
+    _check_writable(options.folder)
     from infogan_jax.training.checkpoints import Checkpoints
 
     with Checkpoints(options.folder, read_only=True) as saved:
@@ -144,13 +151,19 @@ def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) ->
 
 
 def _check_new_folder(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} is there already and not empty: --resume goes on, --run-dir takes another")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: name a folder with --run-dir")
-    parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UserError(f"{folder} can't be made: {parent} is no folder that you may write to; see --run-dir")
+    _check_writable(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        is_run = bool(run_folder.steps(folder))
+        advice = "--resume goes on, --run-dir takes another" if is_run else "see --run-dir"
+        raise UserError(f"{folder} is there already and not empty: {advice}")
+
+
+def _check_writable(folder: Path) -> None:
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        raise UserError(f"{folder} can't be written: {there} is no folder that you may write to")
 
 
 def _check_images(config: Config, there: tuple[int, int, int]) -> None:
@@ -185,10 +198,11 @@ def _devices(config: Config, require_accelerator: bool) -> list:
 
 
 def _evaluate(argv: list[str]) -> int:
-    options = _parse(_EvalOptions, argv, "eval.py", "Measures a run's checkpoint and writes its report.")
+    options = _parse(_EvalOptions, argv, _program(), "Measures a run's checkpoint and writes its report.")
     if options.step is not None and options.step < 0:
         raise UserError(f"--step is {options.step}: it must be 0 or more")
     run_folder.find_step(options.run_dir, options.step)
+    _check_writable(options.run_dir)
     return _measure(options.run_dir, options.step, None)
 
 
@@ -236,7 +250,13 @@ def _one_line(box: str, prog: str) -> str:
     border = [line for line in lines if line.startswith(("╭", "╰"))]
     text = "\n".join(line for line in lines if line and line not in border)
     parts = re.split(r"\n?^[─-]{10,}$\n?", text, flags=re.MULTILINE)
-    reason, *rest = parts if border else parts[1:]
+    reason, *rest = (parts if border else parts[1:]) or [text]
     options = [line for part in rest for line in part.splitlines() if line.startswith("--")]
     hint = f" ({'; '.join(options)})" if options else ""
     return f"{' '.join(reason.splitlines())}{hint}; see {prog} --help"
+
+
+def _program() -> str:
+    """What the user typed to get here: `python train.py` in a checkout, `infogan-train` where installed."""
+    name = Path(sys.argv[0]).name
+    return f"python {name}" if name.endswith(".py") else name

@@ -7,6 +7,7 @@ code by name (``c1``, ``c2``, ... in the paper's order): int32 [n] for a categor
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -103,7 +104,7 @@ class Categorical:
         """Reads Q's output, float [batch, posterior_dim]."""
         return CategoricalPosterior(output)
 
-    def traversal_values(self, columns: int | None) -> np.ndarray:
+    def traversal_values(self, columns: int) -> np.ndarray:
         """Every category in turn, whatever ``columns`` says."""
         return np.arange(self.categories, dtype=np.int32)
 
@@ -150,7 +151,7 @@ class Bernoulli:
         """Reads Q's output, float [batch, posterior_dim]."""
         return BernoulliPosterior(output[:, 0])
 
-    def traversal_values(self, columns: int | None) -> np.ndarray:
+    def traversal_values(self, columns: int) -> np.ndarray:
         """Both values, whatever ``columns`` says."""
         return np.array([0.0, 1.0], np.float32)
 
@@ -212,7 +213,7 @@ class Uniform(_Continuous):
         """Draws float32 values."""
         return jax.random.uniform(key, shape, jnp.float32, self.low, self.high)
 
-    def traversal_values(self, columns: int | None) -> np.ndarray:
+    def traversal_values(self, columns: int) -> np.ndarray:
         """Evenly spaced over twice the prior's range: -2 to 2 for U(-1, 1), as in the paper."""
         centre, half = (self.low + self.high) / 2, (self.high - self.low) / 2
         return np.linspace(centre - 2 * half, centre + 2 * half, columns, dtype=np.float32)
@@ -245,7 +246,7 @@ class Normal(_Continuous):
         """Draws float32 values."""
         return self.mean + self.std * jax.random.normal(key, shape)
 
-    def traversal_values(self, columns: int | None) -> np.ndarray:
+    def traversal_values(self, columns: int) -> np.ndarray:
         """Evenly spaced over two standard deviations on either side of the mean."""
         return np.linspace(self.mean - 2 * self.std, self.mean + 2 * self.std, columns, dtype=np.float32)
 
@@ -301,6 +302,7 @@ class LatentCodes:
         """H(c) of each code in nats (for a continuous code, the differential entropy)."""
         return {name: code.entropy for name, code in self.named.items()}
 
+    @partial(jax.jit, static_argnames=("self", "n"))
     def sample(self, key: Array, n: int) -> dict[str, Array]:
         """Draws ``n`` independent noise vectors and codes from their priors."""
         noise_key, *code_keys = jax.random.split(key, 1 + len(self.codes))

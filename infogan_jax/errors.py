@@ -4,5 +4,5 @@
 class UserError(ValueError):
     """One line that names the wrong input and says what would be right.
 
-    The command lines print it as it is and exit with status 2; nothing else is caught.
+    The command lines print it as it is and exit with status 2.
     """

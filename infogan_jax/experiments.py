@@ -33,7 +33,7 @@ DIGITS = Config(
     data=Data("digits", "digits"),
     codes=LatentCodes(16, (Categorical(10), Uniform(-1, 1), Uniform(-1, 1))),
     networks=tables.DIGITS,
-    train=Train(steps=2000, steps_per_call=50),
+    train=Train(steps=1800, batch=96, steps_per_call=50),
     objective=Objective(instance_noise=0.1, invariance=Invariance(weight=4.0, shift=0.7)),
 )
 

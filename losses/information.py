@@ -154,7 +154,9 @@ def paired_mutual_information(logits_a: Array, logits_b: Array, *, axis_name: st
     chex.assert_rank([logits_a, logits_b], 2)
     chex.assert_type([logits_a, logits_b], float)
     chex.assert_equal_shape([logits_a, logits_b])
-    joint = jax.nn.softmax(logits_a).T @ jax.nn.softmax(logits_b) / logits_a.shape[0]
+    # A small product whose logarithm is taken: accelerators must not round its inputs to fewer bits.
+    joint = jnp.matmul(jax.nn.softmax(logits_a).T, jax.nn.softmax(logits_b), precision="highest")
+    joint = joint / logits_a.shape[0]
     if axis_name is not None:
         joint = jax.lax.pmean(joint, axis_name)
     joint = (joint + joint.T) / 2

@@ -23,6 +23,14 @@ from infogan_jax.networks.tables import Layer, Networks
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """XLA leaves out its costlier optimisations: a module that compiles much takes half the time."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def tiny_config():
     """InfoGAN on 8x8 images with networks small enough to compile in seconds; all terms are on."""

@@ -129,7 +129,10 @@ class TestRun:
             assert process.returncode == -number
         else:
             assert process.returncode == 128 + number
-            assert "Go on with: python train.py digits --run-dir runs/digits-s0 --resume" in stderr
+            assert (
+                "Go on with: python train.py digits --run-dir runs/digits-s0 --resume --train.steps 60"
+                in stderr
+            )
         done = call(environment, "train.py", "digits", "--resume", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         # The straight run's metrics are those of its last checkpoint again.
@@ -210,12 +213,15 @@ REFUSED = {
     "no accelerator": ("--require-accelerator", "--require-accelerator, and JAX finds only the CPU"),
     "folder in use": (
         "--run-dir used",
-        "used is there already and not empty: --resume goes on, --run-dir takes",
+        "used is there already and not empty: see --run-dir",
     ),
     "folder is a file": ("--run-dir file", "file is a file: name a folder with --run-dir"),
-    "folder under a file": ("--run-dir file/run", "file/run can't be made: .*file is no folder"),
+    "folder under a file": (
+        "--run-dir file/run",
+        "file/run can't be written: .*file is no folder",
+    ),
     "nothing to resume": ("--resume", "runs/digits-s0 is no folder"),
-    "resume from no run": ("--resume --run-dir used", "used is no run's folder"),
+    "resume from no run": ("--resume --run-dir used", "used holds no finished checkpoint"),
 }
 
 
@@ -251,7 +257,7 @@ def test_train_refuses_with_one_line_and_writes_nothing(line, message, workplace
     [
         ("", "RUN_DIR"),
         ("nowhere", "nowhere is no folder: name a run's folder"),
-        ("used", "used is no run's folder: it holds no checkpoints/STEP"),
+        ("used", "used holds no finished checkpoint: name another folder"),
         ("file", "file is no folder"),
         ("used --step -1", "--step is -1: it must be 0 or more"),
         ("used --step last", "Error parsing --step"),
@@ -274,7 +280,7 @@ def test_eval_refuses_with_one_line_and_writes_nothing(line, message, workplace,
         ("--resume --run-dir runs/digits-s0 --seed 1", "--seed can't change in a resumed run"),
         ("mnist --resume --run-dir runs/digits-s0", "runs/digits-s0 is a run of digits, not of mnist"),
         ("--resume --train.steps 30", "the run is at step 60 already: --train.steps must be 60 or more"),
-        ("digits", "runs/digits-s0 is there already and not empty"),
+        ("digits", "runs/digits-s0 is there already and not empty: --resume goes on"),
     ],
 )
 def test_a_finished_run_is_not_touched_by_mistake(line, message, finished, monkeypatch, capsys):

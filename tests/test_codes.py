@@ -15,6 +15,8 @@ from infogan_jax.codes import (
     Uniform,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 PRIORS = [
     (Categorical(2), scipy.stats.randint(0, 2)),
     (Categorical(7), scipy.stats.randint(0, 7)),

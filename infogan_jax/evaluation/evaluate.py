@@ -151,14 +151,13 @@ def _clustering(
 
 def _generated(config: Config, state: State, folder: Path) -> list[tuple[str, Path]]:
     """Pictures of what the generator makes: random samples, and a traversal of each code."""
-    key = jax.random.fold_in(state.key, infogan.SAMPLE_STREAM)
 
     def images(draw: dict[str, Any]) -> np.ndarray:
         return to_uint8(generate_images(config, state, draw), *config.networks.image_range)
 
     pictures = []
-    for name, code in config.codes.named.items():
-        grid = config.codes.traversal(name, key)
+    for picture, (name, code) in enumerate(config.codes.named.items(), start=2):
+        grid = config.codes.traversal(name, infogan.sample_key(state.key, picture))
         path = folder / f"traversal-{name}.png"
         varied = f"{name} ~ {code.label}"
         figures.traversal_figure(
@@ -172,7 +171,8 @@ def _generated(config: Config, state: State, folder: Path) -> list[tuple[str, Pa
         )
         pictures.append((f"Along a row {varied} changes, and nothing else", path))
     path = folder / "samples.png"
-    grid = tile(images(config.codes.sample(key, SAMPLE_COLUMNS**2)), SAMPLE_COLUMNS)
+    draw = config.codes.sample(infogan.sample_key(state.key, 1), SAMPLE_COLUMNS**2)
+    grid = tile(images(draw), SAMPLE_COLUMNS)
     save_png(path, grid, scale=max(1, 560 // grid.shape[1]))
     pictures.append(("Random samples", path))
     return pictures

@@ -1,6 +1,7 @@
 """What the trained networks say, over more examples than fit in one pass."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -40,12 +41,14 @@ def read_categories(
         For each categorical code by name, int32 [N].
     """
 
-    def read(batch: Array) -> dict[str, Array]:
-        output = infogan.recognize(config, state, infogan.to_float(config, batch), stats)
-        posteriors = config.codes.posteriors(output)
-        return {name: posteriors[name].logits.argmax(axis=1) for name in config.codes.categorical}
+    return _in_batches(lambda batch: _read(config, stats, state, batch), images)
 
-    return _in_batches(jax.jit(read), images)
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _read(config: Config, stats: Literal["real", "fake"], state: State, images: Array) -> dict[str, Array]:
+    output = infogan.recognize(config, state, infogan.to_float(config, images), stats)
+    posteriors = config.codes.posteriors(output)
+    return {name: posteriors[name].logits.argmax(axis=1) for name in config.codes.categorical}
 
 
 def generate_images(config: Config, state: State, draw: dict[str, Array]) -> np.ndarray:
@@ -65,19 +68,20 @@ def estimate_information(config: Config, state: State, *, draws: int = DRAWS) ->
         For each code by name, and under "total" for their sum: the mean and its standard error.
     """
 
-    @jax.jit
-    def information(key: Array) -> dict[str, Array]:
-        draw = config.codes.sample(key, BATCH)
-        output = infogan.recognize(config, state, infogan.generate(config, state, draw), "fake")
-        nats = config.codes.information(output, draw)
-        return nats | {"total": sum(nats.values(), jnp.zeros(BATCH))}
-
     keys = jax.random.split(jax.random.fold_in(state.key, infogan.EVALUATION_STREAM), -(-draws // BATCH))
-    batches = [jax.device_get(information(key)) for key in keys]
+    batches = [jax.device_get(_information(config, state, key)) for key in keys]
     nats = {name: np.concatenate([batch[name] for batch in batches])[:draws] for name in batches[0]}
     return {
         name: Estimate(float(x.mean()), float(x.std(ddof=1) / np.sqrt(len(x)))) for name, x in nats.items()
     }
+
+
+@partial(jax.jit, static_argnums=0)
+def _information(config: Config, state: State, key: Array) -> dict[str, Array]:
+    draw = config.codes.sample(key, BATCH)
+    output = infogan.recognize(config, state, infogan.generate(config, state, draw), "fake")
+    nats = config.codes.information(output, draw)
+    return nats | {"total": sum(nats.values(), jnp.zeros(BATCH))}
 
 
 def _in_batches(

@@ -1,5 +1,7 @@
 """Generator, and discriminator with the recognition network Q: Linen modules that read tables."""
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
@@ -50,7 +52,7 @@ class Table(nn.Module):
         for layer in self.layers:
             if layer.kind == "dense":
                 x = x.reshape(len(x), -1)
-                x = nn.Dense(_product(layer.features), use_bias=not layer.norm, kernel_init=_init)(x)
+                x = nn.Dense(math.prod(layer.features), use_bias=not layer.norm, kernel_init=_init)(x)
                 x = x.reshape(len(x), *layer.features)
             else:
                 x = _Convolution(layer)(x)
@@ -58,13 +60,6 @@ class Table(nn.Module):
                 x = nn.BatchNorm(not train, momentum=0.99, axis_name=self.axis_name if train else None)(x)
             x = _ACTIVATIONS[layer.activation](x)
         return x
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total
 
 
 class Generator(nn.Module):

@@ -3,7 +3,9 @@
 Both equal `jax.lax.conv_general_dilated` and `jax.lax.conv_transpose` with padding "SAME" for NHWC
 images and HWIO kernels. XLA's CPU backend runs a convolution's weight gradient inside `lax.scan`
 16 to 40 times slower than outside it, and a transposed convolution's backward pass slowly in both;
-matrix products are fast everywhere. Accelerators keep `lax`'s own convolutions.
+matrix products are fast everywhere. Accelerators keep `lax`'s own convolutions. The choice is made
+when a program is traced, by JAX's default backend: `lax.platform_dependent` would keep both forms'
+intermediates for the backward pass.
 """
 
 import jax

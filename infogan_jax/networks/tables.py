@@ -93,4 +93,4 @@ DIGITS = Networks(
     trunk=(_conv(32), _conv(64, norm=True), _dense(256, norm=True, activation="lrelu")),
     q_head=(_dense(64, norm=True, activation="lrelu"),),
 )
-"""The same for 8x8x1, a quarter as wide."""
+"""The same for 8x8x1, with convolutions half as wide and dense layers a quarter."""

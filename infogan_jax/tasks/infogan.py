@@ -38,6 +38,11 @@ EVALUATION_STREAM = 2**32 - 3
 Metrics = dict[str, Array]
 
 
+def sample_key(key: Array, picture: int) -> Array:
+    """The key of a picture of samples: 0 is that of the training's samples, the rest are evaluation's."""
+    return jax.random.fold_in(jax.random.fold_in(key, SAMPLE_STREAM), picture)
+
+
 @flax.struct.dataclass
 class State:
     """Everything that a step reads and writes.

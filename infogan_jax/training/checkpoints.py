@@ -1,7 +1,7 @@
 """Checkpoints: the state's arrays, and beside them what it takes to read them again.
 
 Each is one atomic Orbax step folder with two items: "state", and "run" (JSON: configuration, data
-set, library versions). An evaluation needs nothing but the run's folder.
+set, library versions). An evaluation needs the run's folder and the data set that it names, no more.
 """
 
 from importlib.metadata import version
@@ -56,10 +56,6 @@ class Checkpoints:
         run = {"config": to_json(config), "versions": versions}
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(run))
         self._manager.save(step, args=items, force=True)
-
-    def wait(self) -> None:
-        """Returns when everything is written."""
-        self._manager.wait_until_finished()
 
     def config(self, step: int) -> Config:
         """The configuration that a checkpoint was trained with."""

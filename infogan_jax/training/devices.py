@@ -1,10 +1,8 @@
-"""The devices that share a batch, and how arrays lie on them."""
+"""The devices that share a batch."""
 
 from collections.abc import Sequence
 
 import jax
-import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from infogan_jax.errors import UserError
 
@@ -19,8 +17,3 @@ def check_batch(batch: int, devices: Sequence[jax.Device]) -> None:
     if batch % n:
         allowed = f"{batch // n * n} or {(batch // n + 1) * n}" if batch > n else f"{n}"
         raise UserError(f"--train.batch {batch} can't be shared by {n} devices evenly: take {allowed}")
-
-
-def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
-    """The whole array on each device."""
-    return NamedSharding(Mesh(np.array(devices), ("replica",)), PartitionSpec())

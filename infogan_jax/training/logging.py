@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
+from infogan_jax.images import write_atomically
+
 Record = dict[str, float]
 
 METRICS_FILE = "metrics.jsonl"
@@ -47,9 +49,10 @@ class Log:
             console: where the progress line goes.
         """
         kept = [record for record in read_records(run_dir) if record["step"] <= start]
-        self._file = (run_dir / METRICS_FILE).open("w", buffering=1)
-        for record in kept:
-            self._file.write(json.dumps(record) + "\n")
+        path = run_dir / METRICS_FILE
+        write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
+        self._file = path.open("a", buffering=1)
+        self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start + 1)
         self._entropy = prior_entropy
         self._total = total
@@ -78,7 +81,8 @@ class Log:
         self._writer.close()
 
     def write(self, record: Record) -> None:
-        """Adds a record: "step", "seconds" and "steps_per_second", and the step's metrics."""
+        """Adds a record: "step", "steps_per_second" and the metrics; "seconds" of training join them."""
+        record = {"step": record["step"], "seconds": round(time.monotonic() - self._started, 3)} | record
         self._file.write(json.dumps(record) + "\n")
         step = int(record["step"])
         for name, value in record.items():

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
 from infogan_jax.config import Config
@@ -20,7 +21,7 @@ from infogan_jax.images import save_png, tile, to_uint8
 from infogan_jax.tasks import infogan
 from infogan_jax.tasks.infogan import Metrics, State
 from infogan_jax.training.checkpoints import Checkpoints, abstract
-from infogan_jax.training.devices import check_batch, replicated
+from infogan_jax.training.devices import check_batch
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log
 
@@ -29,6 +30,14 @@ _SAMPLE_ROWS = 10
 
 class NonFiniteError(RuntimeError):
     """A loss or gradient stopped being a finite number."""
+
+
+def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
+    """The whole array on each device.
+
+    As pmap lays out its own results: another mesh, and the second call would compile again.
+    """
+    return NamedSharding(Mesh(np.array(devices), (infogan.AXIS,)), PartitionSpec())
 
 
 def initial_state(config: Config, devices: Sequence[jax.Device]) -> State:
@@ -93,11 +102,10 @@ def train(
         console: where the progress line goes.
 
     Returns:
-        The signal that stopped the run, or None where it reached its last step. The state is
-        saved in both cases.
+        The signal that came, or None. The state is saved in both cases.
 
     Raises:
-        UserError: the devices can't share the batch, or the images have another shape.
+        UserError: the devices can't share the batch evenly.
         NonFiniteError: a loss or gradient stopped being finite; the checkpoints before it are kept.
     """
     devices = devices or jax.local_devices()
@@ -113,11 +121,12 @@ def train(
     save_samples = _sampler(config, run_dir)
     step = saved = resume_from or 0
     with (
+        # The first to be entered is the last to be left: a signal can't cut off a final save.
+        Interrupts() as interrupts,
         Checkpoints(run_dir, keep=settings.keep, keep_every=settings.keep_every) as checkpoints,
         Log(
             run_dir, start=step, total=settings.steps, prior_entropy=config.codes.entropy, console=console
         ) as log,
-        Interrupts() as interrupts,
     ):
         if resume_from is None:
             state = initial_state(config, devices)
@@ -125,7 +134,6 @@ def train(
         else:
             like = jax.eval_shape(lambda: initial_state(config, devices))
             state = checkpoints.state(resume_from, abstract(like, placement))
-        started = time.monotonic()
         while step < settings.steps and interrupts.received is None:
             called = time.monotonic()
             count = min(settings.steps_per_call, settings.steps - step)
@@ -135,12 +143,10 @@ def train(
             metrics = {name: np.asarray(values) for name, values in metrics.items()}
             _check_finite(metrics, step, run_dir)
             before, step = step, step + count
-            now = time.monotonic()
             log.write(
                 {
                     "step": step,
-                    "seconds": round(now - started, 3),
-                    "steps_per_second": round(count / (now - called), 3),
+                    "steps_per_second": round(count / (time.monotonic() - called), 3),
                     **{name: float(values.mean()) for name, values in metrics.items()},
                 }
             )
@@ -151,7 +157,7 @@ def train(
                 saved = step
         if step != saved:
             checkpoints.save(step, place(state), config)
-        return interrupts.received if step < settings.steps else None
+    return interrupts.received
 
 
 def _passed(every: int, before: int, after: int) -> bool:
@@ -165,15 +171,15 @@ def _check_finite(metrics: dict[str, np.ndarray], first: int, run_dir: Path) -> 
         at = min(bad)
         names = ", ".join(f"{name} = {metrics[name][at]}" for name, ok in finite.items() if not ok[at])
         raise NonFiniteError(
-            f"step {first + at + 1}: {names}; stopped, and the last checkpoint in {run_dir} is from before. "
-            "Lower learning rates (--optimizer.lr-generator, --optimizer.lr-discriminator) are the usual cure"
+            f"step {first + at + 1}: {names}; stopped; the checkpoints in {run_dir} are from before. "
+            "The usual cure: lower --optimizer.lr-generator and --optimizer.lr-discriminator in a new run"
         )
 
 
 def _sampler(config: Config, run_dir: Path) -> Callable[[State, int], None]:
     """A function that writes samples of the same codes at each call: `samples/STEP.png`."""
     codes = config.codes
-    key = jax.random.fold_in(jax.random.key(config.seed), infogan.SAMPLE_STREAM)
+    key = infogan.sample_key(jax.random.key(config.seed), 0)
     if codes.codes:
         grid = codes.traversal("c1", key, rows=_SAMPLE_ROWS)
         draw, columns = grid.draw, len(grid.columns)

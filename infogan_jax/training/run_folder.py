@@ -15,9 +15,13 @@ def steps(run_dir: Path) -> list[int]:
 
     Looks at names only: a checkpoint gets its final name when it is complete.
     """
-    if not checkpoints(run_dir).is_dir():
-        return []
-    return sorted(int(path.name) for path in checkpoints(run_dir).iterdir() if path.name.isdecimal())
+    items = ("run", "state")
+    found = checkpoints(run_dir).glob("*") if checkpoints(run_dir).is_dir() else ()
+    return sorted(
+        int(path.name)
+        for path in found
+        if path.name.isdecimal() and all((path / item).is_dir() for item in items)
+    )
 
 
 def find_step(run_dir: Path, step: int | None = None) -> int:
@@ -30,7 +34,7 @@ def find_step(run_dir: Path, step: int | None = None) -> int:
         raise UserError(f"{run_dir} is no folder: name a run's folder, as train.py printed it")
     found = steps(run_dir)
     if not found:
-        raise UserError(f"{run_dir} is no run's folder: it holds no checkpoints/STEP")
+        raise UserError(f"{run_dir} holds no finished checkpoint: name another folder, or train anew")
     if step is None:
         return found[-1]
     if step not in found:

@@ -10,6 +10,8 @@ from sklearn.metrics import log_loss
 
 from losses.adversarial import discriminator_logistic, generator_non_saturating
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 REAL = np.array([0.0, 1.5, -2.0, 30.0, -30.0, 0.1], np.float32)
 FAKE = np.array([0.0, -0.5, 3.0, 7.0, -90.0, 0.2], np.float32)
 

@@ -18,6 +18,8 @@ from losses.information import (
     paired_mutual_information,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 derivatives_agree = partial(check_grads, modes=("fwd", "rev"), atol=1e-2, rtol=1e-2)
 
 
@@ -258,7 +260,8 @@ def test_soft_assignments_agree_with_the_definition():
 
 
 def test_paired_derivatives():
-    derivatives_agree(paired_mutual_information, tuple(normal(10, 2, 4, 3)), order=2)
+    derivatives_agree(paired_mutual_information, tuple(normal(10, 2, 4, 3)), order=1)
+    check_grads(paired_mutual_information, tuple(normal(10, 2, 4, 3)), order=2, modes=("rev",))
 
 
 @pytest.mark.parametrize("b_sign", [1, -1])

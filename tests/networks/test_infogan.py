@@ -10,6 +10,8 @@ from infogan_jax.networks import tables
 from infogan_jax.networks.infogan import Discriminator, Generator
 from infogan_jax.networks.tables import Layer
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def shapes(module, *inputs):
     """Shapes of the outputs and of the variables, without computing either."""

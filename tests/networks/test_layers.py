@@ -5,6 +5,8 @@ import pytest
 
 from infogan_jax.networks.layers import conv, conv_transpose
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 
 

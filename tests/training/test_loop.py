@@ -12,7 +12,7 @@ from rich.console import Console
 from infogan_jax.errors import UserError
 from infogan_jax.training import loop, run_folder
 from infogan_jax.training.checkpoints import Checkpoints, abstract
-from infogan_jax.training.devices import replicated
+from infogan_jax.training.loop import replicated
 
 
 def settings(config, **train):
@@ -123,6 +123,33 @@ def test_devices_that_cannot_share_the_batch_are_refused(tiny_config, digits, tm
     with pytest.raises(UserError, match="take 16 or 24"):
         run(settings(tiny_config, batch=20), digits, tmp_path / "run", devices=8)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_the_program_compiles_once(tiny_config, digits, count):
+    devices = jax.devices()[:count]
+    images = jax.device_put(digits.train.images, replicated(devices))
+    state, steps = loop.initial_state(tiny_config, devices), loop.compile_steps(tiny_config, devices)
+    compiled = []
+
+    def note(event, *_, **__):
+        if "backend_compile" in event:
+            compiled.append(event)
+
+    def call(state, seed):
+        config = dataclasses.replace(tiny_config, seed=seed)
+        return steps(state, images, loop.device_batches(config, 0, 5, len(images), count))[0]
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        state = call(state, 0)
+        assert compiled
+        compiled.clear()
+        # The second call gets the first one's results, whose layout must be that of the start.
+        state = call(call(state, 1), 2)
+        assert not compiled
+    finally:
+        jax.monitoring.clear_event_listeners()
 
 
 def test_device_batches_are_the_global_batches(tiny_config):

@@ -1,0 +1,86 @@
+"""A saved state is measured as a finished run would be, for codes and data of every kind."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Uniform
+from infogan_jax.data.dataset import Dataset, Split
+from infogan_jax.evaluation import inference
+from infogan_jax.evaluation.evaluate import evaluate
+from infogan_jax.tasks import infogan
+from infogan_jax.training.checkpoints import Checkpoints
+
+
+def without_invariance(config, codes):
+    return dataclasses.replace(config, codes=codes, objective=type(config.objective)())
+
+
+def saved(config, folder):
+    state = jax.jit(infogan.init, static_argnums=0)(config, jax.random.key(config.seed))
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(0, state, config)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("codes", "pictures"),
+    [
+        ((Categorical(3), Categorical(12)), {"confusion", "samples", "traversal-c1", "traversal-c2"}),
+        ((Uniform(), Bernoulli()), {"samples", "traversal-c1", "traversal-c2"}),
+        ((), {"samples"}),
+    ],
+    ids=["two categorical", "none categorical", "no codes"],
+)
+def test_every_kind_of_code_is_measured(codes, pictures, tiny_config, digits, tmp_path):
+    config = without_invariance(tiny_config, LatentCodes(3, codes))
+    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, generator_ema=0.9))
+    saved(config, tmp_path)
+    metrics = evaluate(tmp_path, dataset=digits)
+    assert json.loads((tmp_path / "eval/metrics.json").read_text()) == metrics
+    assert {path.stem for path in (tmp_path / "eval").glob("*.png")} == pictures
+    names = {f"c{i}" for i in range(1, len(codes) + 1)} | {"total"}
+    assert metrics["mutual_information"].keys() == metrics["prior_entropy"].keys() == names
+    assert (metrics["code_error"] is None) == ("confusion" not in pictures)
+    assert metrics["code"] in ((None,) if metrics["code_error"] is None else ("c1", "c2"))
+    assert (tmp_path / "report.html").stat().st_size > 5000
+
+
+def test_without_labels_what_needs_them_is_null(tiny_config, digits, tmp_path):
+    saved(tiny_config, tmp_path)
+    unlabelled = Dataset(
+        "digits", Split(digits.train.images, None), Split(digits.test.images, None), num_classes=None
+    )
+    metrics = evaluate(tmp_path, dataset=unlabelled)
+    for name in ("code_error", "code_error_majority", "kmeans_error", "nmi", "ari"):
+        assert metrics[name] is None
+    assert metrics["mutual_information"]["c1"] < np.log(4)
+
+
+def test_reading_in_batches_is_reading_at_once_with_the_statistics_asked_for(
+    tiny_config, digits, tmp_path, monkeypatch
+):
+    state = saved(tiny_config, tmp_path)
+    skewed = jax.tree.map(lambda x: x + 1, state.stats["fake"])
+    state = dataclasses.replace(state, stats=state.stats | {"fake": skewed})
+    images = digits.test.images[:50]
+    for stats in ("real", "fake"):
+        output = infogan.recognize(tiny_config, state, infogan.to_float(tiny_config, images), stats)
+        expected = np.argmax(output[:, :4], axis=1)
+        monkeypatch.setattr(inference, "BATCH", 16)
+        read = inference.read_categories(tiny_config, state, images, stats)
+        np.testing.assert_array_equal(read["c1"], expected)
+
+
+def test_information_is_a_mean_with_its_standard_error(tiny_config, tmp_path):
+    state = saved(tiny_config, tmp_path)
+    few = inference.estimate_information(tiny_config, state, draws=2000)
+    many = inference.estimate_information(tiny_config, state, draws=8000)
+    assert few.keys() == {"c1", "c2", "total"}
+    for name, estimate in few.items():
+        assert abs(estimate.mean - many[name].mean) < 5 * estimate.standard_error
+        assert estimate.standard_error == pytest.approx(2 * many[name].standard_error, rel=0.2)
+    assert few["total"].mean == pytest.approx(few["c1"].mean + few["c2"].mean, abs=1e-5)
