@@ -261,7 +261,9 @@ def test_soft_assignments_agree_with_the_definition():
 
 def test_paired_derivatives():
     derivatives_agree(paired_mutual_information, tuple(normal(10, 2, 4, 3)), order=1)
-    check_grads(paired_mutual_information, tuple(normal(10, 2, 4, 3)), order=2, modes=("rev",))
+    check_grads(
+        paired_mutual_information, tuple(normal(10, 2, 4, 3)), order=2, modes=("rev",), atol=1e-2, rtol=1e-2
+    )
 
 
 @pytest.mark.parametrize("b_sign", [1, -1])

@@ -209,9 +209,9 @@ def test_invariance_trains_the_discriminator(reference, invariant):
     _, slopes, _ = reference
     d = slopes["discriminator"]
     for part in ("trunk", "q_head", "q_output"):
-        assert largest(d["invariance"][part]) > 1e-3
+        assert largest(d["invariance"][part]) > 1e-4
     expected = jax.tree.map(lambda v, t: v - WEIGHT * t, d["loss_d"], d["invariance"])
-    assert_close(invariant[0]["discriminator"], expected)
+    assert_close(invariant[0]["discriminator"], expected, tolerance=1e-3)
 
 
 def test_the_shared_backward_pass_gives_what_two_separate_ones_do(reference, full):
@@ -462,7 +462,7 @@ def test_one_two_and_eight_devices_train_alike(base, images):
         trained[n] = jax.tree.map(np.asarray, (after.params, metrics))
     params, metrics = trained[1]
     assert {name: m.shape for name, m in metrics.items()} == dict.fromkeys(metrics, (count,))
-    assert metrics["invariance"].max() > 1e-2  # no term is idle
+    assert metrics["invariance"].max() > 1e-3  # no term is idle
     for n in (2, 8):
         chex.assert_trees_all_close(trained[n][1], metrics, rtol=1e-5, atol=1e-5)
         # Adam divides a gradient by its own size, so one that is zero but for rounding (a bias
