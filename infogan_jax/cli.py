@@ -132,10 +132,7 @@ def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) ->
     """The options once more, on top of the run's own settings, and the step to go on from."""
     step = run_folder.find_step(options.folder)
     _check_writable(options.folder)
-    from infogan_jax.training.checkpoints import Checkpoints
-
-    with Checkpoints(options.folder, read_only=True) as saved:
-        stored = saved.config(step)
+    stored = run_folder.config(options.folder, step)
     if experiment not in (None, stored.experiment):
         raise UserError(f"{options.folder} is a run of {stored.experiment}, not of {experiment}")
     if options.run_dir is None:

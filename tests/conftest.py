@@ -1,5 +1,6 @@
 """Strict settings for every test: 8 CPU devices, no silent rank promotion, no warnings."""
 
+import dataclasses
 import os
 
 # Both are read when JAX starts its CPU client. Un-awaited collectives on several fake devices
@@ -13,12 +14,15 @@ os.environ["XLA_FLAGS"] = (
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import numpy as np
 import pytest
 
 from infogan_jax.codes import Categorical, LatentCodes, Uniform
 from infogan_jax.config import Config, Data, Invariance, Objective, Train
 from infogan_jax.data import sources
 from infogan_jax.networks.tables import Layer, Networks
+from infogan_jax.training import loop, run_folder
+from infogan_jax.training.checkpoints import Checkpoints, abstract
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -50,6 +54,21 @@ def tiny_config():
         train=Train(steps=20, batch=16, steps_per_call=5, checkpoint_every=10, sample_every=10),
         objective=Objective(instance_noise=0.1, invariance=Invariance(weight=0.5, shift=0.5)),
     )
+
+
+@pytest.fixture(scope="session")
+def checkpoint_arrays():
+    """A function of a run's folder and a step: the checkpoint's arrays by path, a key as its bits."""
+
+    def read(run_dir, step):
+        config, devices = run_folder.config(run_dir, step), jax.devices()[:1]
+        shapes = jax.eval_shape(lambda: loop.initial_state(config, devices))
+        with Checkpoints(run_dir, read_only=True) as saved:
+            state = saved.state(step, abstract(shapes, loop.replicated(devices)))
+        state = dataclasses.replace(state, key=jax.random.key_data(state.key))
+        return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree.leaves_with_path(state)}
+
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,9 @@ import pytest
 from PIL import Image
 
 from infogan_jax import cli
+from infogan_jax import config as configuration
+from infogan_jax.config import flag
+from infogan_jax.experiments import EXPERIMENTS
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--train.batch", "32", "--train.steps-per-call", "10", "--train.checkpoint-every", "20"]
@@ -109,7 +112,9 @@ class TestRun:
         assert json.loads((cwd / "runs/digits-s0/eval/metrics.json").read_text())["step"] == 40
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-    def test_a_stopped_run_goes_on_as_if_it_had_not_been(self, number, finished, environment, tmp_path):
+    def test_a_stopped_run_goes_on_as_if_it_had_not_been(
+        self, number, finished, environment, tmp_path, checkpoint_arrays
+    ):
         arguments = ("--train.steps", 60, *SMALL)
         process = subprocess.Popen(
             command("train.py", *arguments),
@@ -140,20 +145,18 @@ class TestRun:
         for name in ("eval/metrics.json", "eval/samples.png", "samples/0000060.png"):
             ours, straight = (cwd / "runs/digits-s0" / name for cwd in (tmp_path, finished[0]))
             assert ours.read_bytes() == straight.read_bytes(), name
+        ours, straight = (checkpoint_arrays(cwd / "runs/digits-s0", 60) for cwd in (tmp_path, finished[0]))
+        assert len(ours) > 20 and ours.keys() == straight.keys()
+        for name, value in ours.items():
+            np.testing.assert_array_equal(value, straight[name], err_msg=name)
 
     def test_help_names_every_experiment_and_field(self, environment, tmp_path):
         done = call(environment, "train.py", "--help", cwd=tmp_path)
         assert done.returncode == 0
-        for word in (
-            "digits",
-            "mnist",
-            "mnist-invariant",
-            "--train.steps",
-            "--run-dir",
-            "--resume",
-            "--seed",
-        ):
-            assert word in done.stdout
+        fields = [flag(path) for path in configuration._LIMITS]
+        options = ["--run-dir", "--resume", "--require-accelerator", "--data.source", "--data.name"]
+        for word in (*EXPERIMENTS, *options, *fields):
+            assert re.search(rf"(^|[\s│]){word}[\s,]", done.stdout), word
         # Every option is followed by what it means.
         assert not re.search(r"│ --[^\n]*│\n│ +\(default", done.stdout)
 
@@ -220,6 +223,11 @@ REFUSED = {
         "--run-dir file/run",
         "file/run can't be written: .*file is no folder",
     ),
+    "folder not writable": (
+        "--run-dir locked",
+        "locked can't be written: .*locked is no folder that you may",
+    ),
+    "folder under one not writable": ("--run-dir locked/run", "locked/run can't be written: .*locked is no"),
     "nothing to resume": ("--resume", "runs/digits-s0 is no folder"),
     "resume from no run": ("--resume --run-dir used", "used holds no finished checkpoint"),
 }
@@ -232,6 +240,14 @@ def workplace(tmp_path, monkeypatch):
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "thesis.txt").write_text("years of work")
     (tmp_path / "file").write_text("a file")
+    (tmp_path / "locked").mkdir()
+    for step, content in ((10, "{}"), (20, '{"config": ')):
+        for item in ("run", "state"):
+            (tmp_path / "damaged" / "checkpoints" / str(step) / item).mkdir(parents=True)
+        (tmp_path / "damaged" / "checkpoints" / str(step) / "run" / "run.json").write_text(content)
+    access = os.access
+    # Root may write anywhere, so the file's mode can't say it.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "locked" and access(path, mode))
     return tmp_path
 
 
@@ -262,6 +278,8 @@ def test_train_refuses_with_one_line_and_writes_nothing(line, message, workplace
         ("used --step -1", "--step is -1: it must be 0 or more"),
         ("used --step last", "Error parsing --step"),
         ("used again", "Unrecognized options: again"),
+        ("damaged", "damaged/checkpoints/20/run/run.json can't be read, the checkpoint is damaged"),
+        ("damaged --step 10", "run.json can't be read, the checkpoint is damaged (KeyError: 'config')"),
     ],
 )
 def test_eval_refuses_with_one_line_and_writes_nothing(line, message, workplace, capsys):

@@ -49,8 +49,8 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
         UserError: the folder holds no such checkpoint, or the run's data set is not there.
     """
     step = run_folder.find_step(run_dir, step)
+    config = run_folder.config(run_dir, step)
     with checkpoints.Checkpoints(run_dir, read_only=True) as saved:
-        config = saved.config(step)
         state = saved.state(step, _on_one_device(config))
     if dataset is None:
         dataset = sources.load(config.data.source, config.data.name)

@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
 
 from infogan_jax import __version__
-from infogan_jax.config import Config, from_json, to_json
+from infogan_jax.config import Config, to_json
 from infogan_jax.training import run_folder
 
 _LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "chex", "numpy")
@@ -39,7 +39,10 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,
             create=not read_only,
         )
-        handlers = {"state": ocp.StandardCheckpointHandler(), "run": ocp.JsonCheckpointHandler()}
+        handlers = {
+            "state": ocp.StandardCheckpointHandler(),
+            "run": ocp.JsonCheckpointHandler(run_folder.RUN_FILE),
+        }
         self._manager = ocp.CheckpointManager(
             run_folder.checkpoints(run_dir), options=options, item_handlers=handlers
         )
@@ -56,11 +59,6 @@ class Checkpoints:
         run = {"config": to_json(config), "versions": versions}
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(run))
         self._manager.save(step, args=items, force=True)
-
-    def config(self, step: int) -> Config:
-        """The configuration that a checkpoint was trained with."""
-        restored = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))
-        return from_json(restored["run"]["config"])
 
     def state(self, step: int, like: Any) -> Any:
         """A checkpoint's arrays.

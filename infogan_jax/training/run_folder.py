@@ -1,8 +1,13 @@
 """What is where in a run's folder, found out without loading anything heavy."""
 
+import json
 from pathlib import Path
 
+from infogan_jax.config import Config, from_json
 from infogan_jax.errors import UserError
+
+RUN_FILE = "run.json"
+"""The file in a checkpoint's item "run": configuration, data set, library versions."""
 
 
 def checkpoints(run_dir: Path) -> Path:
@@ -34,7 +39,7 @@ def find_step(run_dir: Path, step: int | None = None) -> int:
         raise UserError(f"{run_dir} is no folder: name a run's folder, as train.py printed it")
     found = steps(run_dir)
     if not found:
-        raise UserError(f"{run_dir} holds no finished checkpoint: name another folder, or train anew")
+        raise UserError(f"{run_dir} holds no finished checkpoint: name another folder, or train anew in one")
     if step is None:
         return found[-1]
     if step not in found:
@@ -42,3 +47,22 @@ def find_step(run_dir: Path, step: int | None = None) -> int:
             f"{run_dir} has no checkpoint of step {step}: take one of {', '.join(map(str, found))}"
         )
     return step
+
+
+def config(run_dir: Path, step: int) -> Config:
+    """The configuration that a checkpoint was trained with.
+
+    Args:
+        run_dir: the run's folder.
+        step: a step that `find_step` found.
+
+    Raises:
+        UserError: the file that holds it can't be read, or is of another version.
+    """
+    path = checkpoints(run_dir) / str(step) / "run" / RUN_FILE
+    try:
+        values = json.loads(path.read_text())["config"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} can't be read, the checkpoint is damaged ({reason})") from error
+    return from_json(values)

@@ -208,10 +208,13 @@ def test_with_lambda_zero_the_generator_is_a_plain_gans(reference, invariant):
 def test_invariance_trains_the_discriminator(reference, invariant):
     _, slopes, _ = reference
     d = slopes["discriminator"]
-    for part in ("trunk", "q_head", "q_output"):
-        assert largest(d["invariance"][part]) > 1e-4
+    tolerance = 1e-3
     expected = jax.tree.map(lambda v, t: v - WEIGHT * t, d["loss_d"], d["invariance"])
-    assert_close(invariant[0]["discriminator"], expected, tolerance=1e-3)
+    assert_close(invariant[0]["discriminator"], expected, tolerance)
+    # Far above the tolerance: without the term, or with another weight, the lines above would fail.
+    for part in ("trunk", "q_head", "q_output"):
+        share = WEIGHT * largest(d["invariance"][part]) / largest(expected[part])
+        assert share > 10 * tolerance, part
 
 
 def test_the_shared_backward_pass_gives_what_two_separate_ones_do(reference, full):

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from infogan_jax.errors import UserError
 from infogan_jax.training import loop, run_folder
-from infogan_jax.training.checkpoints import Checkpoints, abstract
 from infogan_jax.training.loop import replicated
 
 
@@ -22,16 +21,6 @@ def settings(config, **train):
 def run(config, dataset, folder, devices=1, **options):
     console = Console(file=io.StringIO())
     return loop.train(config, dataset, folder, devices=jax.devices()[:devices], console=console, **options)
-
-
-def arrays(config, folder, step):
-    """A checkpoint's state as numpy arrays by path; keys as their bits."""
-    devices = jax.devices()[:1]
-    like = abstract(jax.eval_shape(lambda: loop.initial_state(config, devices)), replicated(devices))
-    with Checkpoints(folder, read_only=True) as saved:
-        state = saved.state(step, like)
-    state = dataclasses.replace(state, key=jax.random.key_data(state.key))
-    return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree.leaves_with_path(state)}
 
 
 def records(folder):
@@ -64,19 +53,23 @@ def test_leaves_checkpoints_log_samples_and_tensorboard(straight):
     assert any((straight / "tensorboard").iterdir())
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(straight, tiny_config, digits, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    straight, tiny_config, digits, tmp_path, checkpoint_arrays
+):
     run(settings(tiny_config, steps=10), digits, tmp_path)
     # Training went on over the donated state while the first run wrote this checkpoint.
-    assert_equal(arrays(tiny_config, tmp_path, 10), arrays(tiny_config, straight, 10))
+    assert_equal(checkpoint_arrays(tmp_path, 10), checkpoint_arrays(straight, 10))
     run(tiny_config, digits, tmp_path, resume_from=10)
-    assert_equal(arrays(tiny_config, tmp_path, 20), arrays(tiny_config, straight, 20))
+    assert_equal(checkpoint_arrays(tmp_path, 20), checkpoint_arrays(straight, 20))
     assert records(tmp_path) == records(straight)
 
 
-def test_steps_that_no_call_divides_give_the_same_numbers(straight, tiny_config, digits, tmp_path):
+def test_steps_that_no_call_divides_give_the_same_numbers(
+    straight, tiny_config, digits, tmp_path, checkpoint_arrays
+):
     run(settings(tiny_config, steps_per_call=8), digits, tmp_path)
     assert [record["step"] for record in records(tmp_path)] == [8, 16, 20]
-    assert_equal(arrays(tiny_config, tmp_path, 20), arrays(tiny_config, straight, 20))
+    assert_equal(checkpoint_arrays(tmp_path, 20), checkpoint_arrays(straight, 20))
 
 
 def test_records_after_the_checkpoint_are_not_logged_twice(straight, tiny_config, digits, tmp_path):
@@ -109,13 +102,13 @@ def test_the_latest_are_kept_and_some_for_good(tiny_config, digits, tmp_path):
     assert run_folder.steps(tmp_path) == [0, 8, 16, 18, 20]
 
 
-def test_the_first_value_that_is_not_finite_stops_the_run(tiny_config, digits, tmp_path):
+def test_the_first_value_that_is_not_finite_stops_the_run(tiny_config, digits, tmp_path, checkpoint_arrays):
     rates = dataclasses.replace(tiny_config.optimizer, lr_generator=1e38, lr_discriminator=1e38)
     config = dataclasses.replace(tiny_config, optimizer=rates)
     with pytest.raises(loop.NonFiniteError, match=r"^step [2-5]: .*(loss|grad_norm|mi)_\w+ = (nan|inf|-inf)"):
         run(config, digits, tmp_path)
     assert run_folder.steps(tmp_path) == [0]
-    for name, value in arrays(config, tmp_path, 0).items():
+    for name, value in checkpoint_arrays(tmp_path, 0).items():
         assert np.isfinite(value).all(), name
 
 
