@@ -17,10 +17,14 @@ from jax import Array
 
 from losses.information import (
     bernoulli_log_prob,
+    bernoulli_prior_entropy,
     bounded_log_scale,
     categorical_log_prob,
+    categorical_prior_entropy,
     gaussian_log_prob,
-    information_lower_bound,
+    gaussian_prior_entropy,
+    information_per_code,
+    uniform_prior_entropy,
 )
 
 # Q's learned sigma stays between exp(-4) = 0.018 and exp(4): on a code of U(-1, 1) that is one
@@ -90,7 +94,7 @@ class Categorical:
     @property
     def entropy(self) -> float:
         """H(c) in nats."""
-        return math.log(self.categories)
+        return categorical_prior_entropy(self.categories)
 
     def sample(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Draws int32 categories."""
@@ -137,7 +141,7 @@ class Bernoulli:
     @property
     def entropy(self) -> float:
         """H(c) in nats."""
-        return -self.p * math.log(self.p) - (1 - self.p) * math.log1p(-self.p)
+        return bernoulli_prior_entropy(self.p)
 
     def sample(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Draws 0. and 1."""
@@ -207,7 +211,7 @@ class Uniform(_Continuous):
     @property
     def entropy(self) -> float:
         """H(c) in nats (differential)."""
-        return math.log(self.high - self.low)
+        return uniform_prior_entropy(self.low, self.high)
 
     def sample(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Draws float32 values."""
@@ -240,7 +244,7 @@ class Normal(_Continuous):
     @property
     def entropy(self) -> float:
         """H(c) in nats (differential)."""
-        return 0.5 * math.log(2 * math.pi * math.e * self.std**2)
+        return gaussian_prior_entropy(self.std)
 
     def sample(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Draws float32 values."""
@@ -335,8 +339,7 @@ class LatentCodes:
 
         log Q(c | x) + H(c)
         """
-        log_q = self.log_prob(output, draw)
-        return {name: information_lower_bound(log_q[name], self.entropy[name]) for name in log_q}
+        return information_per_code(self.log_prob(output, draw), self.entropy)
 
     def traversal(self, name: str, key: Array, *, columns: int = 10, rows: int = 10) -> "Traversal":
         """A grid of draws in which one code varies along the columns and nothing else does.

@@ -1,12 +1,22 @@
-"""Mutual information between latent codes and images: the InfoGAN bound and what it is made of."""
+"""Mutual information between latent codes and images: the InfoGAN bound and what it is made of.
+
+The bound is the mean of log Q(c | x) plus the prior's entropy H(c). Q's log-likelihoods are functions of
+arrays; a prior is part of a model's specification, so its entropy is a Python number of Python numbers.
+"""
 
 import math
+from collections.abc import Mapping
 from functools import partial
 
-import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+from losses import stable
+from losses.checks import check_count, check_integers, check_names, floats, number
+
+# Log-likelihoods
 
 
 @jax.jit
@@ -20,14 +30,26 @@ def categorical_log_prob(logits: Array, index: Array) -> Array:
         index: the category k, int [batch], in [0, categories).
 
     Returns:
-        Nats, float [batch].
+        Nats, float [batch]; NaN where the index is too large.
 
     Raises:
-        AssertionError: ranks, types or lengths differ from the above.
+        TypeError: ``logits`` is not a float array, or ``index`` not an integer array.
+        ValueError: the ranks or lengths differ from the above.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> logits = jnp.array([[1e4, -1e4], [1e4, -1e4]])
+        >>> losses.categorical_log_prob(logits, jnp.array([0, 1])).tolist()
+        [0.0, -20000.0]
+
+    References:
+        Chen et al. 2016, "InfoGAN", section 6: the softmax that represents Q.
     """
-    chex.assert_rank([logits, index], [2, 1])
-    chex.assert_type([logits, index], [float, int])
-    chex.assert_equal_shape_prefix([logits, index], 1)
+    (logits,) = floats("[batch, categories]", logits=logits)
+    check_integers("[batch]", index=index)
+    if len(index) != len(logits):
+        raise ValueError(f"index has length {len(index)}: it must be that of logits, {len(logits)}")
     log_probs = jax.nn.log_softmax(logits)
     return jnp.take_along_axis(log_probs, index[:, None], axis=1)[:, 0]
 
@@ -46,11 +68,19 @@ def bernoulli_log_prob(logit: Array, value: Array) -> Array:
         Nats, float [batch].
 
     Raises:
-        AssertionError: ranks, types or lengths differ from the above.
+        TypeError: an argument is not a float array.
+        ValueError: the arguments are not two vectors of one length.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> losses.bernoulli_log_prob(jnp.array([1e4, 2e4]), jnp.array([0.0, 0.0])).tolist()
+        [-10000.0, -20000.0]
+
+    References:
+        Bishop 2006, "Pattern recognition and machine learning", eq. 2.2.
     """
-    chex.assert_rank([logit, value], 1)
-    chex.assert_type([logit, value], float)
-    chex.assert_equal_shape([logit, value])
+    logit, value = floats("[batch]", logit=logit, value=value)
     return -jax.nn.softplus(jnp.where(value > 0.5, -logit, logit))
 
 
@@ -59,6 +89,8 @@ def gaussian_log_prob(mean: Array, log_scale: Array, value: Array) -> Array:
     """Log-density of a Gaussian whose scale is given by its logarithm.
 
         log N(c; mu, sigma) = -((c - mu) / sigma)^2 / 2 - log sigma - log(2 pi) / 2
+
+    The scale is learned, or is one number for all where it is fixed.
 
     Args:
         mean: mu, float [batch].
@@ -69,13 +101,79 @@ def gaussian_log_prob(mean: Array, log_scale: Array, value: Array) -> Array:
         Nats, float [batch].
 
     Raises:
-        AssertionError: ranks, types or lengths differ from the above.
+        TypeError: an argument is not a float array.
+        ValueError: the arguments are not three vectors of one length.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> mean, log_scale, value = jnp.array([0.0]), jnp.array([0.0]), jnp.array([1.0])
+        >>> round(float(losses.gaussian_log_prob(mean, log_scale, value)[0]), 4)
+        -1.4189
+
+    References:
+        Chen et al. 2016, "InfoGAN", section 6: the factored Gaussian that represents Q.
     """
-    chex.assert_rank([mean, log_scale, value], 1)
-    chex.assert_type([mean, log_scale, value], float)
-    chex.assert_equal_shape([mean, log_scale, value])
+    mean, log_scale, value = floats("[batch]", mean=mean, log_scale=log_scale, value=value)
     deviation = (value - mean) * jnp.exp(-log_scale)
     return -0.5 * deviation**2 - log_scale - 0.5 * math.log(2 * math.pi)
+
+
+def _log_i0e(x: Array) -> Array:
+    """log(I0(x) exp(-x)) for x >= 0, where I0 is the modified Bessel function."""
+    # Far out, the derivative of log(i0e) is a small difference of large terms: the asymptotic series
+    # (Abramowitz and Stegun, eq. 9.7.1) keeps its digits, and five terms are exact to 1e-14.
+    far = x > 200
+    near_x, far_x = jnp.where(far, 1.0, x), jnp.where(far, x, 200.0)
+    # The derivative on the right of 0: at 0 itself, that of i0e is given for its even continuation.
+    near_x = near_x + 1e-30
+    series = term = jnp.ones_like(x)
+    for k in range(1, 6):
+        term = term * ((2 * k - 1) ** 2 / (8 * k)) / far_x
+        series = series + term
+    return jnp.where(
+        far,
+        jnp.log(series) - jnp.log(2 * math.pi * far_x) / 2,
+        jnp.log(jax.scipy.special.i0e(near_x)),
+    )
+
+
+@jax.jit
+def von_mises_log_prob(mean: Array, concentration: Array, value: Array) -> Array:
+    """Log-density of a von Mises distribution, for a code that is an angle.
+
+        log VM(c; mu, kappa) = kappa cos(c - mu) - log(2 pi I0(kappa))
+
+    It is the uniform density on the circle at kappa = 0, and close to a Gaussian of variance 1 / kappa
+    where kappa is large.
+
+    Args:
+        mean: mu in radians, float [batch].
+        concentration: kappa, at least 0, without a unit, float [batch].
+        value: c in radians, float [batch]; whole turns change nothing.
+
+    Returns:
+        Nats, float [batch]; NaN where kappa is negative.
+
+    Raises:
+        TypeError: an argument is not a float array.
+        ValueError: the arguments are not three vectors of one length.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> mean, concentration, value = jnp.zeros(2), jnp.array([0.0, 1e6]), jnp.zeros(2)
+        >>> [round(x, 3) for x in losses.von_mises_log_prob(mean, concentration, value).tolist()]
+        [-1.838, 5.989]
+
+    References:
+        Mardia and Jupp 2000, "Directional statistics", eq. 3.5.17.
+    """
+    mean, concentration, value = floats("[batch]", mean=mean, concentration=concentration, value=value)
+    # kappa (cos d - 1) - log(2 pi I0(kappa) exp(-kappa)), which stays small where kappa is large.
+    peaked = -2 * concentration * jnp.sin((value - mean) / 2) ** 2
+    log_prob = peaked - _log_i0e(concentration) - math.log(2 * math.pi)
+    return jnp.where(concentration < 0, jnp.nan, log_prob)
 
 
 @partial(jax.jit, static_argnames="limit")
@@ -93,9 +191,180 @@ def bounded_log_scale(raw: Array, *, limit: float) -> Array:
 
     Returns:
         The log-scale, of the shape of ``raw``.
+
+    Raises:
+        TypeError: ``raw`` is not a float array, or ``limit`` not a number.
+        ValueError: ``limit`` is not above 0.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> losses.bounded_log_scale(jnp.array([-1e6, 0.0, 1e6]), limit=4.0).tolist()
+        [-4.0, 0.0, 4.0]
+
+    References:
+        Chua et al. 2018, "Deep reinforcement learning in a handful of trials using probabilistic dynamics
+        models", appendix A.1, bounds a log-variance to the same end, by softplus.
     """
-    chex.assert_type(raw, float)
+    (raw,) = floats("[...]", raw=raw)
+    number("limit", limit, above=0)
     return limit * jnp.tanh(raw / limit)
+
+
+# Prior entropies
+
+
+def categorical_prior_entropy(categories: int) -> float:
+    """The entropy of a categorical code whose categories are equally likely.
+
+        H(c) = log K
+
+    Of another pmf it is `losses.entropy`.
+
+    Args:
+        categories: K, at least 1.
+
+    Returns:
+        Nats.
+
+    Raises:
+        TypeError: ``categories`` is not an integer.
+        ValueError: ``categories`` is below 1.
+
+    Examples:
+        >>> import losses
+        >>> round(losses.categorical_prior_entropy(10), 4)
+        2.3026
+
+    References:
+        Cover and Thomas 2006, "Elements of information theory", theorem 2.6.4.
+    """
+    check_count("categories", categories, at_least=1)
+    return math.log(categories)
+
+
+def bernoulli_prior_entropy(p: float) -> float:
+    """The entropy of a binary code.
+
+        H(c) = -p log p - (1 - p) log(1 - p)
+
+    Args:
+        p: the probability of 1, inside (0, 1).
+
+    Returns:
+        Nats.
+
+    Raises:
+        TypeError: ``p`` is not a number.
+        ValueError: ``p`` is not inside (0, 1).
+
+    Examples:
+        >>> import losses
+        >>> round(losses.bernoulli_prior_entropy(0.5), 4)
+        0.6931
+
+    References:
+        Cover and Thomas 2006, "Elements of information theory", eq. 2.5.
+    """
+    number("p", p, above=0, below=1)
+    return -p * math.log(p) - (1 - p) * math.log1p(-p)
+
+
+def uniform_prior_entropy(low: float, high: float) -> float:
+    """The differential entropy of a code that is uniform on an interval, or on the circle.
+
+        h(c) = log(high - low)
+
+    For an angle that is uniform on the circle, ``high - low`` is 2 pi.
+
+    Args:
+        low: where the interval begins, in any unit.
+        high: where it ends, above ``low``.
+
+    Returns:
+        Nats (of the unit of the interval).
+
+    Raises:
+        TypeError: an argument is not a number.
+        ValueError: an argument is not finite, or ``high`` is not above ``low``.
+
+    Examples:
+        >>> import losses
+        >>> round(losses.uniform_prior_entropy(-1.0, 1.0), 4)
+        0.6931
+
+    References:
+        Cover and Thomas 2006, "Elements of information theory", example 8.1.1.
+    """
+    number("low", low)
+    number("high", high, above=low)
+    return math.log(high - low)
+
+
+def gaussian_prior_entropy(scale: float) -> float:
+    """The differential entropy of a Gaussian code, whatever its mean.
+
+        h(c) = log(2 pi e sigma^2) / 2
+
+    Args:
+        scale: sigma, above 0, in any unit.
+
+    Returns:
+        Nats (of the unit of ``scale``).
+
+    Raises:
+        TypeError: ``scale`` is not a number.
+        ValueError: ``scale`` is not above 0.
+
+    Examples:
+        >>> import losses
+        >>> round(losses.gaussian_prior_entropy(1.0), 4)
+        1.4189
+
+    References:
+        Cover and Thomas 2006, "Elements of information theory", example 8.1.2.
+    """
+    number("scale", scale, above=0)
+    return 0.5 * math.log(2 * math.pi * math.e * scale**2)
+
+
+def von_mises_prior_entropy(concentration: float) -> float:
+    """The differential entropy of an angle with a von Mises distribution, whatever its mean.
+
+        h(c) = log(2 pi I0(kappa)) - kappa I1(kappa) / I0(kappa)
+
+    At kappa = 0 it is that of the uniform distribution on the circle, log(2 pi).
+
+    Args:
+        concentration: kappa, at least 0.
+
+    Returns:
+        Nats (of a radian).
+
+    Raises:
+        TypeError: ``concentration`` is not a number.
+        ValueError: ``concentration`` is negative.
+
+    Examples:
+        >>> import losses
+        >>> round(losses.von_mises_prior_entropy(0.0), 4), round(losses.von_mises_prior_entropy(2.0), 4)
+        (1.8379, 1.2663)
+
+    References:
+        Mardia and Jupp 2000, "Directional statistics", section 3.5.4.
+    """
+    number("concentration", concentration, at_least=0)
+    if concentration > 1e6:
+        return 0.5 * math.log(2 * math.pi * math.e / concentration) + 0.25 / concentration
+    # The integral of -p log p by equal steps round the circle: for a smooth periodic function the
+    # error falls faster than any power of their number, and this many leave none in double precision.
+    angles = np.linspace(0, 2 * math.pi, 64 + math.ceil(16 * math.sqrt(concentration)), endpoint=False)
+    exponents = -2 * concentration * np.sin(angles / 2) ** 2
+    weights = np.exp(exponents)
+    return float(np.log(2 * math.pi * weights.mean()) - np.average(exponents, weights=weights))
+
+
+# The bound
 
 
 @jax.jit
@@ -115,14 +384,96 @@ def information_lower_bound(log_q: Array, prior_entropy: Array | float) -> Array
         Nats, float [batch].
 
     Raises:
-        AssertionError: ``log_q`` is not a float vector.
+        TypeError: ``log_q`` or ``prior_entropy`` is not float.
+        ValueError: ``log_q`` is not a vector, or ``prior_entropy`` not a single number.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> log_q = jnp.log(jnp.array([0.5, 1.0]))
+        >>> bound = losses.information_lower_bound(log_q, losses.categorical_prior_entropy(2))
+        >>> [round(nats, 4) for nats in bound.tolist()]
+        [0.0, 0.6931]
 
     References:
         Chen et al. 2016, "InfoGAN", eqs. 4 and 5.
     """
-    chex.assert_rank([log_q, prior_entropy], [1, 0])
-    chex.assert_type(log_q, float)
+    (log_q,) = floats("[batch]", log_q=log_q)
+    floats("[]", prior_entropy=prior_entropy)
     return log_q + prior_entropy
+
+
+def information_per_code(
+    log_q: Mapping[str, Array], prior_entropy: Mapping[str, Array | float]
+) -> dict[str, Array]:
+    """The variational lower bound of each code of several.
+
+        L_I(c_i) = E[log Q(c_i | x)] + H(c_i)
+
+    Where Q treats the codes as independent given the image, the bounds add up to that of all codes
+    together; their sum, weighted by code, is `weighted_information`.
+
+    Args:
+        log_q: by code, log Q(c_i | x) of the codes that the images were made with, each float [batch].
+        prior_entropy: by code, H(c_i) in nats.
+
+    Returns:
+        By code, in the order of ``log_q``: nats, float [batch].
+
+    Raises:
+        TypeError: a value is not float.
+        ValueError: the two don't name the same codes, or a value has the wrong rank.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> log_q = {"c1": jnp.array([0.0, -1.0]), "c2": jnp.array([-2.0, -3.0])}
+        >>> bounds = losses.information_per_code(log_q, {"c1": 1.0, "c2": 3.0})
+        >>> {name: bound.tolist() for name, bound in bounds.items()}
+        {'c1': [1.0, 0.0], 'c2': [1.0, 0.0]}
+
+    References:
+        Chen et al. 2016, "InfoGAN", eq. 5 and section 6 (a factored Q).
+    """
+    check_names("prior_entropy", prior_entropy, "log_q", log_q)
+    return {name: information_lower_bound(log_q[name], prior_entropy[name]) for name in log_q}
+
+
+def weighted_information(information: Mapping[str, Array], weights: Mapping[str, float]) -> Array:
+    """What InfoGAN's objectives subtract: the codes' bounds, each with its lambda.
+
+        sum_i lambda_i L_I(c_i)
+
+    With all weights 1 it is the bound for all codes together.
+
+    Args:
+        information: by code, L_I in nats, float arrays of one shape: [batch], or [] for the means.
+        weights: by code, lambda_i.
+
+    Returns:
+        Weighted nats, of the shape of one bound; 0 where there are no codes.
+
+    Raises:
+        TypeError: a bound is not float, or a weight not a number.
+        ValueError: the two don't name the same codes, or the bounds differ in shape.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> bounds = {"c1": jnp.array([2.0, 1.0]), "c2": jnp.array([10.0, 0.0])}
+        >>> losses.weighted_information(bounds, {"c1": 1.0, "c2": 0.5}).tolist()
+        [7.0, 1.0]
+
+    References:
+        Chen et al. 2016, "InfoGAN", eq. 6; a lambda for each kind of code, section 6.
+    """
+    check_names("weights", weights, "information", information)
+    if not information:
+        return jnp.zeros(())
+    bounds = dict(zip(information, floats("[...]", **information), strict=True))
+    for name, weight in weights.items():
+        number(f"weights[{name!r}]", weight)
+    return sum(weight * bounds[name] for name, weight in weights.items())
 
 
 @partial(jax.jit, static_argnames="axis_name")
@@ -146,14 +497,20 @@ def paired_mutual_information(logits_a: Array, logits_b: Array, *, axis_name: st
         Nats, a float scalar.
 
     Raises:
-        AssertionError: the arguments are not two float matrices of one shape.
+        TypeError: an argument is not a float array.
+        ValueError: the arguments are not two matrices of one shape.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> logits = jnp.array([[1e4, -1e4], [-1e4, 1e4]])
+        >>> round(float(losses.paired_mutual_information(logits, logits)), 4)
+        0.6931
 
     References:
         Ji et al. 2019, "Invariant information clustering", eqs. 2 and 3.
     """
-    chex.assert_rank([logits_a, logits_b], 2)
-    chex.assert_type([logits_a, logits_b], float)
-    chex.assert_equal_shape([logits_a, logits_b])
+    logits_a, logits_b = floats("[batch, categories]", logits_a=logits_a, logits_b=logits_b)
     # A small product whose logarithm is taken: accelerators must not round its inputs to fewer bits.
     joint = jnp.matmul(jax.nn.softmax(logits_a).T, jax.nn.softmax(logits_b), precision="highest")
     joint = joint / logits_a.shape[0]
@@ -161,11 +518,4 @@ def paired_mutual_information(logits_a: Array, logits_b: Array, *, axis_name: st
         joint = jax.lax.pmean(joint, axis_name)
     joint = (joint + joint.T) / 2
     # S is symmetric, so both of its marginals are the same.
-    return 2 * _entropy(joint.sum(axis=0)) - _entropy(joint)
-
-
-def _entropy(probabilities: Array) -> Array:
-    """-sum p log p with 0 log 0 = 0, and a gradient of zero there rather than infinity."""
-    positive = probabilities > 0
-    log = jnp.log(jnp.where(positive, probabilities, 1.0))
-    return -jnp.sum(jnp.where(positive, probabilities * log, 0.0))
+    return jnp.sum(stable.x_log_x(joint)) - 2 * jnp.sum(stable.x_log_x(joint.sum(axis=0)))
