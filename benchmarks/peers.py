@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infogan_jax.codes import LOG_SCALE_LIMIT, Bernoulli, Categorical, Code, Uniform
-from infogan_jax.config import Config
+from infogan_jax.config import InfoGANConfig
 from infogan_jax.networks.tables import KERNEL_SIZE, Layer
 from infogan_jax.tasks.infogan import State, information_weights
 
@@ -37,7 +37,7 @@ _ACTIVATIONS = {
 class Discriminator(nn.Module):
     """D and Q on a shared trunk: images to D's logits [batch] and Q's output [batch, posterior_dim]."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: InfoGANConfig) -> None:
         super().__init__()
         networks = config.networks
         features = _last(networks.trunk, networks.image_shape)
@@ -62,7 +62,7 @@ class Peer:
       ValueError: as `check` says.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: InfoGANConfig) -> None:
         check(config)
         self.config = config
         self.generator = _sequential(config.networks.generator, (config.codes.input_dim,))
@@ -126,7 +126,7 @@ class Peer:
         return grads, {name: value.detach() for name, value in metrics.items()}
 
 
-def check(config: Config) -> None:
+def check(config: InfoGANConfig) -> None:
     """Refuses what isn't here.
 
     Raises:
@@ -139,7 +139,7 @@ def check(config: Config) -> None:
         raise ValueError("the peer needs a latent code")
 
 
-def sample(config: Config, n: int) -> dict[str, Tensor]:
+def sample(config: InfoGANConfig, n: int) -> dict[str, Tensor]:
     """Draws ``n`` noise vectors and codes from their priors."""
     codes = config.codes
     draw = {"noise": _sample(codes.noise, (n, codes.noise_dim))}
@@ -160,7 +160,7 @@ def load_weights(peer: Peer, state: State) -> None:
                 old.copy_(torch.tensor(new))
 
 
-def torch_layout(config: Config, player: str, tree: dict[str, Any]) -> list[np.ndarray]:
+def torch_layout(config: InfoGANConfig, player: str, tree: dict[str, Any]) -> list[np.ndarray]:
     """The leaves of Flax's tree of a player, in the layout and the order of the peer's.
 
     Args:

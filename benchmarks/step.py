@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infogan_jax import __version__
-from infogan_jax.config import Config
+from infogan_jax.config import InfoGANConfig
 from infogan_jax.experiments import EXPERIMENTS
 
 Side = Literal["ours", "torch"]
@@ -195,7 +195,7 @@ def _median_min_max(values: list[float], form: str) -> tuple[str, str, str]:
     return tuple(format(f(values), form) for f in (statistics.median, min, max))
 
 
-def _config(options: Options) -> Config:
+def _config(options: Options) -> InfoGANConfig:
     config = EXPERIMENTS[options.experiment]
     return replace(config, train=replace(config.train, batch=options.batch))
 

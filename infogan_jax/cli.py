@@ -97,13 +97,13 @@ def _train(argv: list[str]) -> int:
         _check_new_folder(options.folder)
     config, run_dir = options.config, options.folder
     validate(config)
-    image_shape = sources.check(config.data.source, config.data.name)
+    image_shape = sources.check(config.data)
     _check_images(config, image_shape)
     devices = _devices(config, options.require_accelerator)
 
     from infogan_jax.training import loop
 
-    dataset = sources.load(config.data.source, config.data.name)
+    dataset = sources.load(config.data)
     print(f"run folder: {run_dir}", flush=True)
     command = f"{_program()} {config.experiment} --run-dir {shlex.quote(str(run_dir))} --resume"
     command += f" --train.steps {config.train.steps}"
@@ -206,13 +206,8 @@ def _evaluate(argv: list[str]) -> int:
 def _measure(run_dir: Path, step: int | None, dataset: "sources.Dataset | None") -> int:
     from infogan_jax.evaluation.evaluate import evaluate
 
-    metrics = evaluate(run_dir, step=step, dataset=dataset)
-    if metrics["code_error"] is not None:
-        code, kmeans = metrics["code_error"], metrics["kmeans_error"]
-        print(f"code error {code:.1%} on test images (k-means on pixels: {kmeans:.1%})")
-    information, entropy = metrics["mutual_information"], metrics["prior_entropy"]
-    bounds = [f"{name} {nats:.2f} of {entropy[name]:.2f}" for name, nats in information.items()]
-    print(f"L_I in nats: {', '.join(bounds)}")
+    for line in evaluate(run_dir, step=step, dataset=dataset).headline:
+        print(line)
     print(f"report: {run_dir / 'report.html'}")
     return 0
 

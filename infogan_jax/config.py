@@ -1,7 +1,9 @@
 """The configuration of a run: frozen dataclasses, their checks, and their JSON form."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Union
 
 import cattrs
@@ -10,17 +12,22 @@ from cattrs.strategies import configure_tagged_union
 
 from infogan_jax.codes import Code, LatentCodes, Normal, Uniform
 from infogan_jax.errors import UserError
-from infogan_jax.networks.tables import Networks
+from infogan_jax.networks.tables import Autoencoder, Networks
 
 
 @dataclass(frozen=True)
 class Data:
     """Where the images come from."""
 
-    source: Literal["digits", "tfds"]
-    """digits: scikit-learn's, nothing to download; tfds: a prepared TensorFlow Datasets set."""
+    source: Literal["digits", "tfds", "folder"]
+    """digits: scikit-learn's, nothing to download; tfds: a prepared TensorFlow Datasets set; folder: image
+    files."""
     name: str
-    """The set's name in its source, for example mnist or fashion_mnist."""
+    """The set's name in its source, for example mnist or fashion_mnist; of a folder, what reports call it."""
+    folder: Path | None = None
+    """Of the source folder: the directory that holds the images."""
+    crop: int = 0
+    """Of the source folder: images are cut into squares of this many pixels; 0 takes them whole."""
 
 
 @dataclass(frozen=True)
@@ -86,19 +93,45 @@ class Train:
     """Steps between pictures of samples (taken at the end of a call)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that a run's numbers depend on."""
+    """Everything that a run's numbers depend on: what the experiments of every task have."""
 
     experiment: tyro.conf.Suppress[str]
     data: Data
-    codes: tyro.conf.Suppress[LatentCodes]
-    networks: tyro.conf.Suppress[Networks]
     train: Train
-    objective: Objective = Objective()
-    optimizer: Optimizer = Optimizer()
     seed: int = 0
     """Seed of the weights, the draws and the order of the images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfoGANConfig(Config):
+    """An experiment of `tasks/infogan.py`."""
+
+    codes: tyro.conf.Suppress[LatentCodes]
+    networks: tyro.conf.Suppress[Networks]
+    objective: Objective = Objective()
+    optimizer: Optimizer = Optimizer()
+
+
+ReconstructionError = Literal["l0", "l1", "l2", "bce", "dice", "edge"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig(Config):
+    """An experiment of `tasks/autoencoder.py`."""
+
+    networks: tyro.conf.Suppress[Autoencoder]
+    error: ReconstructionError = "l2"
+    """The reconstruction error. l0: a smooth count of wrong pixels (Geman-McClure); l1, l2: sums of |r| and
+    r^2; bce: binary cross-entropy; dice: 1 - Dice overlap; edge: binary cross-entropy weighted towards edges,
+    plus Dice."""
+    scale: float = 0.1
+    """Of l0: the residual that counts half."""
+    learning_rate: float = 1e-3
+    """Learning rate of Adam."""
+    pixel_size: float = 0.0
+    """Nanometres a pixel: edges are then measured in nm; 0: in pixels."""
 
 
 _POSITIVE = (lambda v: v > 0 and math.isfinite(v), "a number above 0")
@@ -106,28 +139,43 @@ _NOT_NEGATIVE = (lambda v: v >= 0 and math.isfinite(v), "0 or more")
 _COUNT = (lambda v: v >= 1, "1 or more")
 _FRACTION = (lambda v: 0 <= v < 1, "in [0, 1)")
 
-_LIMITS = {
-    "seed": (lambda v: 0 <= v < 2**32, "in [0, 2^32)"),
-    "train.steps": _COUNT,
-    "train.batch": (lambda v: v >= 2, "2 or more (batch norm needs two)"),
-    "train.steps_per_call": _COUNT,
-    "train.checkpoint_every": _COUNT,
-    "train.keep": _COUNT,
-    "train.keep_every": _NOT_NEGATIVE,
-    "train.sample_every": _COUNT,
-    "objective.lambda_discrete": _NOT_NEGATIVE,
-    "objective.lambda_continuous": _NOT_NEGATIVE,
-    "objective.instance_noise": _NOT_NEGATIVE,
-    "objective.invariance.weight": _NOT_NEGATIVE,
-    "objective.invariance.rotation": _NOT_NEGATIVE,
-    "objective.invariance.scale": _FRACTION,
-    "objective.invariance.shear": _NOT_NEGATIVE,
-    "objective.invariance.shift": _NOT_NEGATIVE,
-    "optimizer.lr_discriminator": _POSITIVE,
-    "optimizer.lr_generator": _POSITIVE,
-    "optimizer.beta1": _FRACTION,
-    "optimizer.generator_ema": _FRACTION,
+_LIMITS: dict[type[Config], dict[str, tuple[Callable[[Any], bool], str]]] = {
+    Config: {
+        "seed": (lambda v: 0 <= v < 2**32, "in [0, 2^32)"),
+        "data.crop": _NOT_NEGATIVE,
+        "train.steps": _COUNT,
+        "train.batch": (lambda v: v >= 2, "2 or more (batch norm needs two)"),
+        "train.steps_per_call": _COUNT,
+        "train.checkpoint_every": _COUNT,
+        "train.keep": _COUNT,
+        "train.keep_every": _NOT_NEGATIVE,
+        "train.sample_every": _COUNT,
+    },
+    InfoGANConfig: {
+        "objective.lambda_discrete": _NOT_NEGATIVE,
+        "objective.lambda_continuous": _NOT_NEGATIVE,
+        "objective.instance_noise": _NOT_NEGATIVE,
+        "objective.invariance.weight": _NOT_NEGATIVE,
+        "objective.invariance.rotation": _NOT_NEGATIVE,
+        "objective.invariance.scale": _FRACTION,
+        "objective.invariance.shear": _NOT_NEGATIVE,
+        "objective.invariance.shift": _NOT_NEGATIVE,
+        "optimizer.lr_discriminator": _POSITIVE,
+        "optimizer.lr_generator": _POSITIVE,
+        "optimizer.beta1": _FRACTION,
+        "optimizer.generator_ema": _FRACTION,
+    },
+    AutoencoderConfig: {
+        "learning_rate": _POSITIVE,
+        "scale": _POSITIVE,
+        "pixel_size": _NOT_NEGATIVE,
+    },
 }
+
+
+def limits(kind: type[Config]) -> dict[str, tuple[Callable[[Any], bool], str]]:
+    """What each field of a task's configuration may be: by path, a predicate and its meaning."""
+    return {path: limit for base in reversed(kind.__mro__) for path, limit in _LIMITS.get(base, {}).items()}
 
 
 def flag(path: str) -> str:
@@ -141,13 +189,16 @@ def validate(config: Config) -> None:
     Raises:
         UserError: names the field, its value and what is allowed.
     """
-    for path, (allowed, limits) in _LIMITS.items():
+    for path, (allowed, meaning) in limits(type(config)).items():
         value: Any = config
         for name in path.split("."):
             value = getattr(value, name)
         if not allowed(value):
-            raise UserError(f"{flag(path)} is {value}: it must be {limits}")
-    if config.objective.invariance.weight > 0 and not config.codes.categorical:
+            raise UserError(f"{flag(path)} is {value}: it must be {meaning}")
+    if config.data.folder is not None and config.data.source != "folder":
+        raise UserError(f"--data.folder is given, but --data.source is {config.data.source}, not folder")
+    without_categories = isinstance(config, InfoGANConfig) and not config.codes.categorical
+    if without_categories and config.objective.invariance.weight > 0:
         raise UserError("--objective.invariance.weight is above 0, but there is no categorical code")
 
 
@@ -162,14 +213,20 @@ def differences(old: Config, new: Config) -> list[str]:
     return compare(to_json(old), to_json(new), "")
 
 
+_TASKS = {InfoGANConfig: "infogan", AutoencoderConfig: "autoencoder"}
+
 _converter = cattrs.Converter(forbid_extra_keys=True)
 configure_tagged_union(Code, _converter, tag_name="kind")
 configure_tagged_union(Union[Uniform, Normal], _converter, tag_name="kind")  # noqa: UP007
+_AnyConfig = InfoGANConfig | AutoencoderConfig
+configure_tagged_union(_AnyConfig, _converter, tag_name="task", tag_generator=_TASKS.__getitem__)
+_converter.register_unstructure_hook(Path, str)
+_converter.register_structure_hook(Path, lambda value, _: Path(value))
 
 
 def to_json(config: Config) -> dict[str, Any]:
     """The configuration as JSON values."""
-    return _converter.unstructure(config, Config)
+    return _converter.unstructure(config, _AnyConfig)
 
 
 def from_json(values: dict[str, Any]) -> Config:
@@ -179,7 +236,7 @@ def from_json(values: dict[str, Any]) -> Config:
         UserError: the values are not those of a configuration of this version.
     """
     try:
-        return _converter.structure(values, Config)
+        return _converter.structure(values, _AnyConfig)
     except cattrs.errors.BaseValidationError as error:
         causes = "; ".join(cattrs.transform_error(error))
         raise UserError(f"the configuration is not one of this version: {causes}") from error

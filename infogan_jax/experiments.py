@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from infogan_jax.codes import Categorical, LatentCodes, Uniform
-from infogan_jax.config import Config, Data, Invariance, Objective, Train
+from infogan_jax.config import AutoencoderConfig, Data, InfoGANConfig, Invariance, Objective, Train
 from infogan_jax.networks import tables
 
 # InfoGAN's MNIST experiment: section 7.2 and appendix C.1.
 # Expected: 5 % error of the categorical code (the paper's figure; its seeds are not stated).
 # python train.py mnist --train.steps 5000
-MNIST = Config(
+MNIST = InfoGANConfig(
     experiment="mnist",
     data=Data("tfds", "mnist"),
     codes=LatentCodes(62, (Categorical(10), Uniform(-1, 1), Uniform(-1, 1))),
@@ -28,7 +28,7 @@ MNIST_INVARIANT = replace(
 
 # scikit-learn's 8x8 digits: the whole job in about a minute on a laptop's CPU.
 # python train.py
-DIGITS = Config(
+DIGITS = InfoGANConfig(
     experiment="digits",
     data=Data("digits", "digits"),
     codes=LatentCodes(16, (Categorical(10), Uniform(-1, 1), Uniform(-1, 1))),
@@ -37,6 +37,16 @@ DIGITS = Config(
     objective=Objective(instance_noise=0.1, invariance=Invariance(weight=4.0, shift=0.7)),
 )
 
-EXPERIMENTS = {preset.experiment: preset for preset in (DIGITS, MNIST, MNIST_INVARIANT)}
+# An autoencoder of photolithography masks: which reconstruction error keeps their edges?
+# python train.py masks --data.folder DIR
+MASKS = AutoencoderConfig(
+    experiment="masks",
+    data=Data("folder", "masks", crop=64),
+    networks=tables.MASKS,
+    error="edge",
+    train=Train(steps=1500, batch=32, steps_per_call=25),
+)
+
+EXPERIMENTS = {preset.experiment: preset for preset in (DIGITS, MNIST, MNIST_INVARIANT, MASKS)}
 
 DEFAULT = "digits"

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from infogan_jax.codes import Categorical, LatentCodes, Uniform
-from infogan_jax.config import Config, Data, Invariance, Objective, Train
+from infogan_jax.config import Data, InfoGANConfig, Invariance, Objective, Train
 from infogan_jax.data import sources
 from infogan_jax.networks.tables import Layer, Networks
 from infogan_jax.training import loop, run_folder
@@ -38,7 +38,7 @@ def quick_compilation():
 @pytest.fixture(scope="session")
 def tiny_config():
     """InfoGAN on 8x8 images with networks small enough to compile in seconds; all terms are on."""
-    return Config(
+    return InfoGANConfig(
         experiment="tiny",
         data=Data("digits", "digits"),
         codes=LatentCodes(3, (Categorical(4), Uniform(-1, 1))),
@@ -74,4 +74,4 @@ def checkpoint_arrays():
 @pytest.fixture(scope="session")
 def digits():
     """scikit-learn's digits."""
-    return sources.load("digits", "digits")
+    return sources.load(Data("digits", "digits"))

@@ -153,7 +153,7 @@ class TestRun:
     def test_help_names_every_experiment_and_field(self, environment, tmp_path):
         done = call(environment, "train.py", "--help", cwd=tmp_path)
         assert done.returncode == 0
-        fields = [flag(path) for path in configuration._LIMITS]
+        fields = [flag(path) for path in configuration.limits(configuration.InfoGANConfig)]
         options = ["--run-dir", "--resume", "--require-accelerator", "--data.source", "--data.name"]
         for word in (*EXPERIMENTS, *options, *fields):
             assert re.search(rf"(^|[\s│]){word}[\s,]", done.stdout), word
@@ -207,6 +207,11 @@ REFUSED = {
         "--data.name mnist",
         "--data.name is 'mnist': the source digits holds one set",
     ),
+    "crop negative": ("--data.crop -1", "--data.crop is -1: it must be 0 or more"),
+    "folder for another source": ("--data.folder x", "--data.folder is given, but --data.source is digits"),
+    "no folder of images": ("masks", "--data.folder is missing: name the directory"),
+    "folder of images not there": ("masks --data.folder x", "--data.folder is x, which is no directory"),
+    "folder without images": ("masks --data.folder used", "used holds 0 image files"),
     "data not prepared": ("mnist", "mnist is not prepared: .*download_and_prepare\\(\\)"),
     "data name climbs out": ("mnist --data.name ../mnist", "is not a data set's name"),
     "images of another shape": (

@@ -2,12 +2,12 @@ import copy
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from infogan_jax import config as configuration
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
-from infogan_jax.config import differences, flag, from_json, to_json, validate
+from infogan_jax.config import InfoGANConfig, differences, flag, from_json, limits, to_json, validate
 from infogan_jax.errors import UserError
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
 
@@ -152,6 +152,7 @@ TINY, NAN, INFINITE = 1e-9, math.nan, math.inf
 LIMITS = {
     # field: (just inside, just outside)
     "seed": ([0, 2**32 - 1], [-1, 2**32]),
+    "data.crop": ([0], [-1]),
     "train.steps": ([1], [0, -1]),
     "train.batch": ([2], [1, 0]),
     "train.steps_per_call": ([1], [0]),
@@ -179,7 +180,7 @@ def cases(side):
 
 
 def test_these_are_all_the_limits():
-    assert LIMITS.keys() == configuration._LIMITS.keys()
+    assert LIMITS.keys() == limits(InfoGANConfig).keys()
 
 
 @pytest.mark.parametrize(("path", "value"), cases(0))
@@ -192,6 +193,18 @@ def test_a_value_just_outside_its_limit_is_refused_by_the_name_of_its_flag(path,
     with pytest.raises(UserError) as refusal:
         validate(changed(PRESET, path, value))
     assert str(refusal.value).startswith(f"{flag(path)} is {value}: it must be ")
+
+
+def test_a_folder_belongs_to_its_source():
+    with pytest.raises(UserError, match=r"^--data\.folder is given, but --data\.source is digits"):
+        validate(changed(PRESET, "data.folder", Path("images")))
+
+
+def test_the_limits_of_an_autoencoder():
+    masks = EXPERIMENTS["masks"]
+    for path, value in (("learning_rate", 0.0), ("scale", NAN), ("pixel_size", -TINY), ("data.crop", -1)):
+        with pytest.raises(UserError, match=f"^{flag(path)} is "):
+            validate(changed(masks, path, value))
 
 
 def test_flags_are_named_as_on_the_command_line():

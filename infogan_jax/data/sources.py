@@ -1,45 +1,53 @@
 """Where images come from: each source by name, how to see that it is there and how to load it."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from __future__ import annotations
 
-from infogan_jax.data import digits, tfds
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from infogan_jax.data import digits, folder, tfds
 from infogan_jax.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    # Not at run time: with it comes JAX, which takes longer to import than data takes to be looked for.
+    from infogan_jax.config import Data
 
 
 class _Source(NamedTuple):
-    image_shape: Callable[[str], tuple[int, int, int]]
-    load: Callable[[str], Dataset]
+    image_shape: Callable[[Data], tuple[int, int, int]]
+    load: Callable[[Data], Dataset]
 
 
 _SOURCES = {
-    "digits": _Source(digits.image_shape, digits.load),
-    "tfds": _Source(tfds.image_shape, tfds.load),
+    "digits": _Source(lambda data: digits.image_shape(data.name), lambda data: digits.load(data.name)),
+    "tfds": _Source(lambda data: tfds.image_shape(data.name), lambda data: tfds.load(data.name)),
+    "folder": _Source(
+        lambda data: folder.image_shape(data.folder, data.crop),
+        lambda data: folder.load(data.folder, data.crop, data.name),
+    ),
 }
 
 
-def check(source: str, name: str) -> tuple[int, int, int]:
+def check(data: Data) -> tuple[int, int, int]:
     """Refuses data that is not there, in well under a second and without reading it.
 
     Args:
-        source: "digits" or "tfds".
-        name: the data set's name within the source.
+        data: where the images come from.
 
     Returns:
-        Height, width and channels of its images.
+        Height, width and channels of the images.
 
     Raises:
         UserError: the source does not have the data.
     """
-    return _SOURCES[source].image_shape(name)
+    return _SOURCES[data.source].image_shape(data)
 
 
-def load(source: str, name: str) -> Dataset:
+def load(data: Data) -> Dataset:
     """Loads a data set into memory.
 
     Args:
-        source: "digits" or "tfds".
-        name: the data set's name within the source.
+        data: where the images come from.
 
     Returns:
         The data set.
@@ -47,4 +55,4 @@ def load(source: str, name: str) -> Dataset:
     Raises:
         UserError: the source does not have the data in a form that can be used.
     """
-    return _SOURCES[source].load(name)
+    return _SOURCES[data.source].load(data)

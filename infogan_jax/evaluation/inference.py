@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from infogan_jax.config import Config
+from infogan_jax.config import InfoGANConfig
 from infogan_jax.tasks import infogan
 from infogan_jax.tasks.infogan import State
+from infogan_jax.tasks.replica import EVALUATION_STREAM, to_float
 
 BATCH = 1000
 DRAWS = 10_000
@@ -27,7 +28,7 @@ class Estimate(NamedTuple):
 
 
 def read_categories(
-    config: Config, state: State, images: np.ndarray, stats: Literal["real", "fake"]
+    config: InfoGANConfig, state: State, images: np.ndarray, stats: Literal["real", "fake"]
 ) -> dict[str, np.ndarray]:
     """The likeliest category of each categorical code for real images.
 
@@ -41,22 +42,24 @@ def read_categories(
         For each categorical code by name, int32 [N].
     """
 
-    return _in_batches(lambda batch: _read(config, stats, state, batch), images)
+    return in_batches(lambda batch: _read(config, stats, state, batch), images)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _read(config: Config, stats: Literal["real", "fake"], state: State, images: Array) -> dict[str, Array]:
-    output = infogan.recognize(config, state, infogan.to_float(config, images), stats)
+def _read(
+    config: InfoGANConfig, stats: Literal["real", "fake"], state: State, images: Array
+) -> dict[str, Array]:
+    output = infogan.recognize(config, state, to_float(config, images), stats)
     posteriors = config.codes.posteriors(output)
     return {name: posteriors[name].logits.argmax(axis=1) for name in config.codes.categorical}
 
 
-def generate_images(config: Config, state: State, draw: dict[str, Array]) -> np.ndarray:
+def generate_images(config: InfoGANConfig, state: State, draw: dict[str, Array]) -> np.ndarray:
     """Generated images, float32 [N, H, W, C], for a draw of the codes."""
     return np.asarray(_generate(config, state, draw))
 
 
-def estimate_information(config: Config, state: State, *, draws: int = DRAWS) -> dict[str, Estimate]:
+def estimate_information(config: InfoGANConfig, state: State, *, draws: int = DRAWS) -> dict[str, Estimate]:
     """L_I of each code and in all, on images generated for fresh draws of the codes.
 
     Args:
@@ -68,7 +71,7 @@ def estimate_information(config: Config, state: State, *, draws: int = DRAWS) ->
         For each code by name, and under "total" for their sum: the mean and its standard error.
     """
 
-    keys = jax.random.split(jax.random.fold_in(state.key, infogan.EVALUATION_STREAM), -(-draws // BATCH))
+    keys = jax.random.split(jax.random.fold_in(state.key, EVALUATION_STREAM), -(-draws // BATCH))
     batches = [jax.device_get(_information(config, state, key)) for key in keys]
     nats = {name: np.concatenate([batch[name] for batch in batches])[:draws] for name in batches[0]}
     return {
@@ -77,14 +80,14 @@ def estimate_information(config: Config, state: State, *, draws: int = DRAWS) ->
 
 
 @partial(jax.jit, static_argnums=0)
-def _information(config: Config, state: State, key: Array) -> dict[str, Array]:
+def _information(config: InfoGANConfig, state: State, key: Array) -> dict[str, Array]:
     draw = config.codes.sample(key, BATCH)
     output = infogan.recognize(config, state, infogan.generate(config, state, draw), "fake")
     nats = config.codes.information(output, draw)
     return nats | {"total": sum(nats.values(), jnp.zeros(BATCH))}
 
 
-def _in_batches(
+def in_batches(
     function: Callable[[np.ndarray], dict[str, Array]], images: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Applies a function of `BATCH` images; the last batch is filled up, so that it compiles once."""

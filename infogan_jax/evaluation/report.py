@@ -7,11 +7,41 @@ import struct
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
 from infogan_jax.images import write_atomically
+
+Metrics = dict[str, Any]
+Picture = tuple[str, Path]
+"""A caption, and a PNG file."""
+
+
+class Measurement(NamedTuple):
+    """What was measured of a run, in the forms in which it is told.
+
+    Attributes:
+        metrics: JSON values by name.
+        headline: the lines that the command line prints.
+        summary: (name, value) of what was run, for the report.
+        results: (name, value, meaning) of each measurement, for the report.
+        information: (code, L_I, its standard error, H(c)) for each code, all in nats.
+        pictures: in the report's order.
+    """
+
+    metrics: Metrics
+    headline: list[str]
+    summary: list[tuple[str, str]]
+    results: list[tuple[str, str, str]]
+    information: list[tuple[str, float, float, float]]
+    pictures: list[Picture]
+
+
+def rounded(x: float) -> float:
+    """A metric to six decimals, far below every standard error."""
+    return round(float(x), 6)
+
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -17,6 +17,7 @@ _ACTIVATIONS = {
     "lrelu": lambda x: nn.leaky_relu(x, 0.1),
     "sigmoid": nn.sigmoid,
     "tanh": nn.tanh,
+    "linear": lambda x: x,
 }
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Activation = Literal["relu", "lrelu", "sigmoid", "tanh"]
+Activation = Literal["relu", "lrelu", "sigmoid", "tanh", "linear"]
 
 KERNEL_SIZE = 4
 """All convolutions of the InfoGAN paper have 4x4 kernels."""
@@ -50,13 +50,41 @@ class Networks:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the generator's images."""
-        shape: tuple[int, ...] = ()
-        for layer in self.generator:
-            if layer.kind == "dense":
-                shape = layer.features
-            else:
-                shape = (shape[0] * layer.stride, shape[1] * layer.stride, *layer.features)
-        return shape
+        return _image_shape(self.generator)
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """The networks of an autoencoder.
+
+    Attributes:
+        encoder: from an image to its code.
+        decoder: from the code to the logits of an image with values in [0, 1].
+    """
+
+    encoder: tuple[Layer, ...]
+    decoder: tuple[Layer, ...]
+
+    @property
+    def image_range(self) -> tuple[float, float]:
+        """The lowest and highest value of an image."""
+        return (0.0, 1.0)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the images."""
+        return _image_shape(self.decoder)
+
+
+def _image_shape(rows: tuple[Layer, ...]) -> tuple[int, int, int]:
+    """Height, width and channels of what a generator's rows make."""
+    shape: tuple[int, ...] = ()
+    for layer in rows:
+        if layer.kind == "dense":
+            shape = layer.features
+        else:
+            shape = (shape[0] * layer.stride, shape[1] * layer.stride, *layer.features)
+    return shape
 
 
 def _dense(*features: int, norm: bool = False, activation: Activation = "relu") -> Layer:
@@ -94,3 +122,19 @@ DIGITS = Networks(
     q_head=(_dense(64, norm=True, activation="lrelu"),),
 )
 """The same for 8x8x1, with convolutions half as wide and dense layers a quarter."""
+
+MASKS = Autoencoder(
+    encoder=(
+        _conv(16),
+        _conv(32, norm=True),
+        _conv(64, norm=True),
+        _dense(128, activation="linear"),
+    ),
+    decoder=(
+        _dense(8, 8, 64, norm=True),
+        _up(32, norm=True),
+        _up(16, norm=True),
+        _up(1, activation="linear"),
+    ),
+)
+"""64x64x1 through 128 numbers: one for 32 pixels."""

@@ -1,1 +1,11 @@
-"""What is trained: for each task an `init` and a pure `step` for one replica."""
+"""What is trained: each task is a module of pure functions for one replica.
+
+A task's module has
+
+- ``init(config, key)``: the state before the first step, a pytree with the field ``step``;
+- ``step(config, state, images)``: one update on this replica's images, uint8 [share, h, w, c]. It returns
+  the next state and a dictionary of scalars, and runs inside a mapped axis named `replica.AXIS`;
+- ``samples(config, dataset)``: a function of the state that makes the pictures by which a training is
+  watched, uint8 [n, h, w, c], and the number of columns to lay them out in;
+- ``describe(config, metrics)``: a step's scalars in a few words.
+"""

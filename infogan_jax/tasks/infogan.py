@@ -11,36 +11,28 @@ References:
     Chen et al. 2016, "InfoGAN", eqs. 1 and 6.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
 from infogan_jax.codes import Bernoulli, Categorical
-from infogan_jax.config import Config
+from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.affine import affine_warp, draw_affine
+from infogan_jax.data.dataset import Dataset
+from infogan_jax.images import to_uint8
 from infogan_jax.networks.infogan import Discriminator, Generator
+from infogan_jax.tasks.replica import AXIS, INIT_STREAM, Metrics, sample_key, this_replica, to_float
 from losses.adversarial import discriminator_logistic, generator_non_saturating
-from losses.information import paired_mutual_information
+from losses.information import paired_mutual_information, weighted_information
 
-AXIS = "data"
-"""The name of the pmapped axis."""
-
-# What is folded into the base key: a step's number for training, and these, which no step (an
-# int32) can reach, for the rest.
-INIT_STREAM = 2**32 - 1
-SAMPLE_STREAM = 2**32 - 2
-EVALUATION_STREAM = 2**32 - 3
-
-Metrics = dict[str, Array]
-
-
-def sample_key(key: Array, picture: int) -> Array:
-    """The key of a picture of samples: 0 is that of the training's samples, the rest are evaluation's."""
-    return jax.random.fold_in(jax.random.fold_in(key, SAMPLE_STREAM), picture)
+_SAMPLE_ROWS = 10
 
 
 @flax.struct.dataclass
@@ -65,21 +57,21 @@ class State:
     average: dict[str, Any] | None
 
 
-def _generator(config: Config) -> Generator:
+def _generator(config: InfoGANConfig) -> Generator:
     return Generator(config.networks.generator, AXIS)
 
 
-def _discriminator(config: Config) -> Discriminator:
+def _discriminator(config: InfoGANConfig) -> Discriminator:
     return Discriminator(config.networks.trunk, config.networks.q_head, config.codes.posterior_dim, AXIS)
 
 
-def _optimizers(config: Config) -> dict[str, optax.GradientTransformation]:
+def _optimizers(config: InfoGANConfig) -> dict[str, optax.GradientTransformation]:
     o = config.optimizer
     rates = {"generator": o.lr_generator, "discriminator": o.lr_discriminator}
     return {name: optax.adam(rate, b1=o.beta1) for name, rate in rates.items()}
 
 
-def init(config: Config, key: Array) -> State:
+def init(config: InfoGANConfig, key: Array) -> State:
     """The state before the first step.
 
     Args:
@@ -104,7 +96,7 @@ def init(config: Config, key: Array) -> State:
     return State(jnp.zeros((), jnp.int32), key, params, stats, opt, average)
 
 
-def step(config: Config, state: State, images: Array) -> tuple[State, Metrics]:
+def step(config: InfoGANConfig, state: State, images: Array) -> tuple[State, Metrics]:
     """One simultaneous update of D with Q and of G, on this replica's share of the batch.
 
     Runs inside a mapped axis named `AXIS`.
@@ -135,7 +127,9 @@ def step(config: Config, state: State, images: Array) -> tuple[State, Metrics]:
     return State(state.step + 1, state.key, params, stats, opt, average), metrics
 
 
-def gradients(config: Config, state: State, images: Array) -> tuple[dict[str, Any], dict[str, Any], Metrics]:
+def gradients(
+    config: InfoGANConfig, state: State, images: Array
+) -> tuple[dict[str, Any], dict[str, Any], Metrics]:
     """The gradients of both players, the new running statistics and the loss terms.
 
     Arguments and metrics are those of `step`; runs inside a mapped axis named `AXIS`.
@@ -146,19 +140,14 @@ def gradients(config: Config, state: State, images: Array) -> tuple[dict[str, An
     replicas = jax.lax.psum(1, AXIS)
     share = len(images)
 
-    def this_replica(global_draw: Any) -> Any:
-        """A replica's part of what was drawn for the whole batch, whatever the number of replicas."""
-        start = jax.lax.axis_index(AXIS) * share
-        return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, share), global_draw)
-
     def noisy(x: Array, key: Array) -> Array:
         if objective.instance_noise == 0:
             return x
         low, high = config.networks.image_range
         noise = jax.random.normal(key, (share * replicas, *x.shape[1:]))
-        return x + objective.instance_noise * (high - low) * this_replica(noise)
+        return x + objective.instance_noise * (high - low) * this_replica(noise, share)
 
-    draw = this_replica(codes.sample(code_key, share * replicas))
+    draw = this_replica(codes.sample(code_key, share * replicas), share)
     real = to_float(config, images)
     generator, discriminator = _generator(config), _discriminator(config)
 
@@ -177,7 +166,7 @@ def gradients(config: Config, state: State, images: Array) -> tuple[dict[str, An
         loss_d = discriminator_logistic(real_logits, fake_logits).mean()
         loss_g = generator_non_saturating(fake_logits).mean()
         information = {name: nats.mean() for name, nats in codes.information(fake_q, draw).items()}
-        bound = sum(weight * information[name] for name, weight in information_weights(config).items())
+        bound = weighted_information(information, information_weights(config))
         metrics = {"loss_d": loss_d, "loss_g": loss_g} | {f"mi_{k}": v for k, v in information.items()}
 
         invariance = 0.0
@@ -191,7 +180,7 @@ def gradients(config: Config, state: State, images: Array) -> tuple[dict[str, An
                 shear=i.shear,
                 shift=i.shift,
             )
-            view = affine_warp(real, this_replica(maps))
+            view = affine_warp(real, this_replica(maps, share))
             (_, view_q), _ = discriminate(d_params, "real", noisy(view, view_noise_key))
             a, b = codes.posteriors(real_q), codes.posteriors(view_q)
             metrics["invariance"] = sum(
@@ -214,7 +203,7 @@ def gradients(config: Config, state: State, images: Array) -> tuple[dict[str, An
     return grads, stats, metrics
 
 
-def information_weights(config: Config) -> dict[str, float]:
+def information_weights(config: InfoGANConfig) -> dict[str, float]:
     """Lambda of each code."""
     o = config.objective
     return {
@@ -223,13 +212,29 @@ def information_weights(config: Config) -> dict[str, float]:
     }
 
 
-def to_float(config: Config, images: Array) -> Array:
-    """Images uint8 [n, h, w, c] as floats in the range of the generator's output."""
-    low, high = config.networks.image_range
-    return low + (high - low) / 255 * images.astype(jnp.float32)
+def samples(config: InfoGANConfig, dataset: Dataset) -> Callable[[State], tuple[np.ndarray, int]]:
+    """Generated images of the same codes at each call: c1 along the columns where there is a code.
+
+    Returns:
+        A function of the state: images uint8 [n, h, w, c], and the number of columns.
+    """
+    key = sample_key(jax.random.key(config.seed), 0)
+    if config.codes.codes:
+        grid = config.codes.traversal("c1", key, rows=_SAMPLE_ROWS)
+        draw, columns = grid.draw, len(grid.columns)
+    else:
+        draw, columns = config.codes.sample(key, _SAMPLE_ROWS**2), _SAMPLE_ROWS
+    make: Any = jax.jit(partial(generate, config))
+    return lambda state: (to_uint8(np.asarray(make(state, draw)), *config.networks.image_range), columns)
 
 
-def generate(config: Config, state: State, draw: dict[str, Array]) -> Array:
+def describe(config: InfoGANConfig, metrics: Mapping[str, float]) -> str:
+    """The two losses, and L_I of each code of its H(c) in nats."""
+    bounds = (f"{name} {metrics[f'mi_{name}']:.2f}/{h:.2f}" for name, h in config.codes.entropy.items())
+    return "  ".join([f"D {metrics['loss_d']:.2f}  G {metrics['loss_g']:.2f}", "L_I", *bounds])
+
+
+def generate(config: InfoGANConfig, state: State, draw: dict[str, Array]) -> Array:
     """Images for a draw of the codes, float [n, h, w, c], by G's averaged weights where kept.
 
     Batch norm uses its running statistics, so an image doesn't depend on its neighbours.
@@ -241,7 +246,7 @@ def generate(config: Config, state: State, draw: dict[str, Array]) -> Array:
     return _generator(config).apply({"params": params, "batch_stats": stats}, inputs, train=False)
 
 
-def recognize(config: Config, state: State, images: Array, stats: Literal["real", "fake"]) -> Array:
+def recognize(config: InfoGANConfig, state: State, images: Array, stats: Literal["real", "fake"]) -> Array:
     """Q's output for images, float [n, posterior_dim].
 
     Args:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -36,7 +37,7 @@ class Log:
     """Writes a run's records; a context that closes its files."""
 
     def __init__(
-        self, run_dir: Path, *, start: int, total: int, prior_entropy: dict[str, float], console: Console
+        self, run_dir: Path, *, start: int, total: int, describe: Callable[[Record], str], console: Console
     ) -> None:
         """Opens the log, and cuts it back to what was known at step ``start``.
 
@@ -45,7 +46,7 @@ class Log:
             start: the step that training starts from; later records, of a run that went on after
                 its last checkpoint, are dropped, since their steps come again.
             total: the last step.
-            prior_entropy: H(c) of each code in nats, shown beside its L_I.
+            describe: a record's metrics in a few words.
             console: where the progress line goes.
         """
         kept = [record for record in read_records(run_dir) if record["step"] <= start]
@@ -54,7 +55,7 @@ class Log:
         self._file = path.open("a", buffering=1)
         self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start + 1)
-        self._entropy = prior_entropy
+        self._describe = describe
         self._total = total
         self._console = console
         self._last_line = time.monotonic()
@@ -89,7 +90,7 @@ class Log:
             if name != "step":
                 self._writer.add_scalar(name, value, step)
         rate = f"{record['steps_per_second']:.3g} steps/s"
-        losses = self._losses(record)
+        losses = self._describe(record)
         self._progress.update(self._task, completed=step, rate=rate, losses=losses)
         now = time.monotonic()
         if not self._console.is_terminal and (now - self._last_line > _PLAIN_SECONDS or step == self._total):
@@ -98,7 +99,3 @@ class Log:
             self._console.print(
                 f"step {step}/{self._total}  {rate}  {left:.0f} s left  {losses}", soft_wrap=True
             )
-
-    def _losses(self, record: Record) -> str:
-        codes = (f"{name} {record[f'mi_{name}']:.2f}/{h:.2f}" for name, h in self._entropy.items())
-        return "  ".join([f"D {record['loss_d']:.2f}  G {record['loss_g']:.2f}", "L_I", *codes])

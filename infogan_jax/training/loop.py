@@ -17,15 +17,16 @@ from rich.console import Console
 from infogan_jax.config import Config
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.data.order import batch_indices
-from infogan_jax.images import save_png, tile, to_uint8
-from infogan_jax.tasks import infogan
-from infogan_jax.tasks.infogan import Metrics, State
+from infogan_jax.images import save_png, tile
+from infogan_jax.tasks.registry import task_of
+from infogan_jax.tasks.replica import AXIS, Metrics
 from infogan_jax.training.checkpoints import Checkpoints, abstract
 from infogan_jax.training.devices import check_batch
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log
 
-_SAMPLE_ROWS = 10
+State = Any
+"""A task's own: a pytree of arrays."""
 
 
 class NonFiniteError(RuntimeError):
@@ -37,12 +38,12 @@ def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
 
     As pmap lays out its own results: another mesh, and the second call would compile again.
     """
-    return NamedSharding(Mesh(np.array(devices), (infogan.AXIS,)), PartitionSpec())
+    return NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec())
 
 
 def initial_state(config: Config, devices: Sequence[jax.Device]) -> State:
     """The state before the first step, on all devices."""
-    return jax.jit(infogan.init, static_argnums=0, out_shardings=replicated(devices))(
+    return jax.jit(task_of(config).init, static_argnums=0, out_shardings=replicated(devices))(
         config, jax.random.key(config.seed)
     )
 
@@ -62,12 +63,14 @@ def compile_steps(
         returns the new state and each step's metrics, [steps].
     """
 
+    step = task_of(config).step
+
     def steps(state: State, images: Array, indices: Array) -> tuple[State, Metrics]:
-        return jax.lax.scan(lambda s, i: infogan.step(config, s, images[i]), state, indices)
+        return jax.lax.scan(lambda s, i: step(config, s, images[i]), state, indices)
 
     return jax.pmap(
         steps,
-        axis_name=infogan.AXIS,
+        axis_name=AXIS,
         in_axes=(None, None, 0),
         out_axes=(None, None),
         donate_argnums=0,
@@ -118,15 +121,14 @@ def train(
     run_dir.mkdir(parents=True, exist_ok=True)
     images = jax.device_put(dataset.train.images, placement)
     run_steps = compile_steps(config, devices)
-    save_samples = _sampler(config, run_dir)
+    task = task_of(config)
+    samples, describe = task.samples(config, dataset), partial(task.describe, config)
     step = saved = resume_from or 0
     with (
         # The first to be entered is the last to be left: a signal can't cut off a final save.
         Interrupts() as interrupts,
         Checkpoints(run_dir, keep=settings.keep, keep_every=settings.keep_every) as checkpoints,
-        Log(
-            run_dir, start=step, total=settings.steps, prior_entropy=config.codes.entropy, console=console
-        ) as log,
+        Log(run_dir, start=step, total=settings.steps, describe=describe, console=console) as log,
     ):
         if resume_from is None:
             state = initial_state(config, devices)
@@ -151,7 +153,7 @@ def train(
                 }
             )
             if _passed(settings.sample_every, before, step) or step == settings.steps:
-                save_samples(state, step)
+                _save_samples(run_dir, step, *samples(state))
             if _passed(settings.checkpoint_every, before, step) or step == settings.steps:
                 checkpoints.save(step, place(state), config)
                 saved = step
@@ -176,21 +178,7 @@ def _check_finite(metrics: dict[str, np.ndarray], first: int, run_dir: Path) -> 
         )
 
 
-def _sampler(config: Config, run_dir: Path) -> Callable[[State, int], None]:
-    """A function that writes samples of the same codes at each call: `samples/STEP.png`."""
-    codes = config.codes
-    key = infogan.sample_key(jax.random.key(config.seed), 0)
-    if codes.codes:
-        grid = codes.traversal("c1", key, rows=_SAMPLE_ROWS)
-        draw, columns = grid.draw, len(grid.columns)
-    else:
-        draw, columns = codes.sample(key, _SAMPLE_ROWS**2), _SAMPLE_ROWS
-    generate: Any = jax.jit(partial(infogan.generate, config))
-
-    def save(state: State, step: int) -> None:
-        images = to_uint8(np.asarray(generate(state, draw)), *config.networks.image_range)
-        path = run_dir / "samples" / f"{step:07d}.png"
-        path.parent.mkdir(exist_ok=True)
-        save_png(path, tile(images, columns), scale=max(1, math.ceil(24 / images.shape[1])))
-
-    return save
+def _save_samples(run_dir: Path, step: int, images: np.ndarray, columns: int) -> None:
+    path = run_dir / "samples" / f"{step:07d}.png"
+    path.parent.mkdir(exist_ok=True)
+    save_png(path, tile(images, columns), scale=max(1, math.ceil(24 / images.shape[1])))

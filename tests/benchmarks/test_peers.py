@@ -1,5 +1,7 @@
 """The eager PyTorch step that ours is timed against computes the same numbers."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,14 +12,20 @@ torch = pytest.importorskip("torch")
 import peers  # noqa: E402
 
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform  # noqa: E402
-from infogan_jax.config import Config, Data, Invariance, Objective, Train  # noqa: E402
+from infogan_jax.config import Data, InfoGANConfig, Invariance, Objective, Train  # noqa: E402
 from infogan_jax.networks import tables  # noqa: E402
 from infogan_jax.tasks import infogan  # noqa: E402
 from infogan_jax.training.loop import compile_steps  # noqa: E402
 
 BATCH = 8
 CODES = LatentCodes(5, (Categorical(10), Uniform(-1, 1), Normal(0, 2, sigma=0.5), Bernoulli(0.3)))
-CONFIG = Config("peers", Data("tfds", "mnist"), CODES, tables.MNIST, Train(steps=1, batch=BATCH))
+CONFIG = InfoGANConfig(
+    experiment="peers",
+    data=Data("tfds", "mnist"),
+    codes=CODES,
+    networks=tables.MNIST,
+    train=Train(steps=1, batch=BATCH),
+)
 PLAYERS = ("discriminator", "generator")
 
 
@@ -122,13 +130,4 @@ def test_its_own_draw_is_from_the_priors():
 
 def test_it_refuses_what_it_lacks():
     with pytest.raises(ValueError, match="code invariance"):
-        peers.Peer(
-            Config(
-                "peers",
-                Data("tfds", "mnist"),
-                CODES,
-                tables.MNIST,
-                Train(steps=1),
-                Objective(invariance=Invariance(weight=1.0)),
-            )
-        )
+        peers.Peer(dataclasses.replace(CONFIG, objective=Objective(invariance=Invariance(weight=1.0))))

@@ -1,12 +1,13 @@
 import pytest
 
+from infogan_jax.config import Data
 from infogan_jax.data import sources
 from infogan_jax.errors import UserError
 
 
 def test_digits_are_always_there():
-    shape = sources.check("digits", "digits")
-    assert sources.load("digits", "digits").image_shape == shape
+    shape = sources.check(Data("digits", "digits"))
+    assert sources.load(Data("digits", "digits")).image_shape == shape
 
 
 @pytest.mark.parametrize("act", [sources.check, sources.load])
@@ -21,4 +22,4 @@ def test_digits_are_always_there():
 def test_what_is_not_there_is_refused(act, source, name, message, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(UserError, match=message):
-        act(source, name)
+        act(Data(source, name))

@@ -165,10 +165,10 @@ class TestPreparedFolder:
 
     def test_absence_is_told_at_once_without_importing_tfds(self, data_dir):
         program = """
-import sys, time
+import sys, time, types
 from infogan_jax.data import sources
 try:
-    sources.check("tfds", "mnist")
+    sources.check(types.SimpleNamespace(source="tfds", name="mnist"))
 except ValueError as error:
     assert "not prepared" in str(error)
     heavy = {"tensorflow_datasets", "tensorflow", "jax", "sklearn"} & set(sys.modules)

@@ -12,6 +12,7 @@ from infogan_jax.data.dataset import Dataset, Split
 from infogan_jax.evaluation import inference
 from infogan_jax.evaluation.evaluate import evaluate
 from infogan_jax.tasks import infogan
+from infogan_jax.tasks.replica import to_float
 from infogan_jax.training.checkpoints import Checkpoints
 
 
@@ -39,7 +40,7 @@ def test_every_kind_of_code_is_measured(codes, pictures, tiny_config, digits, tm
     config = without_invariance(tiny_config, LatentCodes(3, codes))
     config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, generator_ema=0.9))
     saved(config, tmp_path)
-    metrics = evaluate(tmp_path, dataset=digits)
+    metrics = evaluate(tmp_path, dataset=digits).metrics
     assert json.loads((tmp_path / "eval/metrics.json").read_text()) == metrics
     assert {path.stem for path in (tmp_path / "eval").glob("*.png")} == pictures
     names = {f"c{i}" for i in range(1, len(codes) + 1)} | {"total"}
@@ -54,7 +55,7 @@ def test_without_labels_what_needs_them_is_null(tiny_config, digits, tmp_path):
     unlabelled = Dataset(
         "digits", Split(digits.train.images, None), Split(digits.test.images, None), num_classes=None
     )
-    metrics = evaluate(tmp_path, dataset=unlabelled)
+    metrics = evaluate(tmp_path, dataset=unlabelled).metrics
     for name in ("code_error", "code_error_majority", "kmeans_error", "nmi", "ari"):
         assert metrics[name] is None
     assert metrics["mutual_information"]["c1"] < np.log(4)
@@ -68,7 +69,7 @@ def test_reading_in_batches_is_reading_at_once_with_the_statistics_asked_for(
     state = dataclasses.replace(state, stats=state.stats | {"fake": skewed})
     images = digits.test.images[:50]
     for stats in ("real", "fake"):
-        output = infogan.recognize(tiny_config, state, infogan.to_float(tiny_config, images), stats)
+        output = infogan.recognize(tiny_config, state, to_float(tiny_config, images), stats)
         expected = np.argmax(output[:, :4], axis=1)
         monkeypatch.setattr(inference, "BATCH", 16)
         read = inference.read_categories(tiny_config, state, images, stats)

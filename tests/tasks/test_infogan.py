@@ -15,6 +15,7 @@ from infogan_jax.data.affine import affine_warp, draw_affine
 from infogan_jax.networks.infogan import Discriminator, Generator
 from infogan_jax.networks.tables import Layer, Networks
 from infogan_jax.tasks import infogan
+from infogan_jax.tasks.replica import AXIS, sample_key, to_float
 from infogan_jax.training import loop
 from infogan_jax.training.loop import replicated
 
@@ -86,7 +87,7 @@ def filled(config, seed=4):
 
 def on_replicas(function, config, count=1):
     """`function` of the state and the whole batch, shared by ``count`` replicas."""
-    mapped = jax.vmap(partial(function, config), in_axes=(None, 0), axis_name=infogan.AXIS)
+    mapped = jax.vmap(partial(function, config), in_axes=(None, 0), axis_name=AXIS)
     return jax.jit(lambda state, images: mapped(state, images.reshape(count, -1, *images.shape[1:])))
 
 
@@ -558,7 +559,7 @@ def test_a_step_keeps_the_shape_of_any_state(base, images, codes, names, norm):
 
 def test_pictures_have_keys_of_their_own():
     key = jax.random.key(0)
-    keys = [infogan.sample_key(key, picture) for picture in (0, 1, 2, 2**31 - 1)]
+    keys = [sample_key(key, picture) for picture in (0, 1, 2, 2**31 - 1)]
     keys += [jax.random.fold_in(key, step) for step in (0, 1, 2, 2**31 - 1)]
     assert len({tuple(jax.random.key_data(k).tolist()) for k in keys}) == len(keys)
 
@@ -574,7 +575,7 @@ def test_images_become_floats_in_the_generators_range(base, activation, low):
     networks = Networks((Layer("dense", (8, 8, 1), activation=activation),), ())
     config = dataclasses.replace(base, networks=networks)
     pixels = np.array([0, 51, 255], np.uint8).reshape(3, 1, 1, 1)
-    floats = infogan.to_float(config, pixels)
+    floats = to_float(config, pixels)
     assert floats.dtype == jnp.float32
     np.testing.assert_allclose(np.ravel(floats), low + (1 - low) * np.array([0, 0.2, 1]), atol=1e-6)
 
@@ -600,7 +601,7 @@ def test_images_are_made_by_the_average_where_there_is_one(averaged):
 
 
 def test_what_is_recognised_depends_on_the_statistics_and_not_on_the_neighbours(base, state, images):
-    floats = infogan.to_float(base, images)
+    floats = to_float(base, images)
     recognize = jax.jit(partial(infogan.recognize, base), static_argnames="stats")
     real, fake = (np.asarray(recognize(state, floats, stats=name)) for name in ("real", "fake"))
     assert real.shape == (BATCH, base.codes.posterior_dim)

@@ -1,0 +1,177 @@
+"""What an InfoGAN's checkpoint is measured by: its categories against classes, L_I, and pictures."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from infogan_jax.config import InfoGANConfig
+from infogan_jax.data.dataset import Dataset
+from infogan_jax.evaluation import clustering, figures
+from infogan_jax.evaluation.inference import estimate_information, generate_images, read_categories
+from infogan_jax.evaluation.report import Measurement, Metrics, Picture, rounded
+from infogan_jax.images import save_png, tile, to_uint8
+from infogan_jax.tasks.infogan import State
+from infogan_jax.tasks.replica import sample_key
+from infogan_jax.training.logging import Record
+
+# Real images are read with the statistics that batch norm recorded on real images: those that D
+# saw them with. docs/batch-norm.md has both measured.
+READING_STATISTICS: Literal["real", "fake"] = "real"
+
+SAMPLE_COLUMNS = 10
+
+
+def measure(
+    config: InfoGANConfig, state: State, dataset: Dataset, records: list[Record], folder: Path
+) -> Measurement:
+    """Measures a trained InfoGAN.
+
+    Args:
+        config: the run's configuration.
+        state: the trained state.
+        dataset: the run's data set.
+        records: the training's log.
+        folder: where the pictures go.
+
+    Returns:
+        The measurement. Measures that need labels or a categorical code are None without them.
+    """
+    information = estimate_information(config, state)
+    entropy = config.codes.entropy
+    entropy = entropy | {"total": sum(entropy.values())}
+    scores, pictures = _clustering(config, state, dataset, folder)
+    metrics = scores | {
+        "mutual_information": {name: rounded(e.mean) for name, e in information.items()},
+        "mutual_information_standard_error": {
+            name: rounded(e.standard_error) for name, e in information.items()
+        },
+        "prior_entropy": {name: rounded(h) for name, h in entropy.items()},
+    }
+    pictures = _generated(config, state, folder) + pictures
+    if records and config.codes.codes:
+        figures.curves_figure(folder / "curves.png", records, config.codes.entropy)
+        pictures.append(("Training: the two losses, and L_I of each code", folder / "curves.png"))
+    labels = config.codes.named
+    return Measurement(
+        metrics=metrics,
+        headline=_headline(metrics),
+        summary=[("Codes", ", ".join(f"{name} ~ {code.label}" for name, code in labels.items()) or "none")],
+        results=_results(metrics),
+        information=[
+            (f"{name} ~ {labels[name].label}" if name in labels else name, *estimate, entropy[name])
+            for name, estimate in information.items()
+        ],
+        pictures=pictures,
+    )
+
+
+def _headline(metrics: Metrics) -> list[str]:
+    lines = []
+    if metrics["code_error"] is not None:
+        code, kmeans = metrics["code_error"], metrics["kmeans_error"]
+        lines.append(f"code error {code:.1%} on test images (k-means on pixels: {kmeans:.1%})")
+    information, entropy = metrics["mutual_information"], metrics["prior_entropy"]
+    bounds = [f"{name} {nats:.2f} of {entropy[name]:.2f}" for name, nats in information.items()]
+    return [*lines, f"L_I in nats: {', '.join(bounds)}"]
+
+
+def _results(metrics: Metrics) -> list[tuple[str, str, str]]:
+    def percent(name: str) -> str:
+        return "–" if metrics[name] is None else f"{100 * metrics[name]:.1f} %"
+
+    def number(name: str) -> str:
+        return "–" if metrics[name] is None else f"{metrics[name]:.3f}"
+
+    return [
+        ("Code error", percent("code_error"), "test images whose category, matched one to one, is wrong"),
+        ("By majority", percent("code_error_majority"), "the same, where categories may share a class"),
+        ("k-means", percent("kmeans_error"), "the same for k-means on pixels"),
+        ("NMI", number("nmi"), "normalised mutual information of category and class"),
+        ("ARI", number("ari"), "adjusted Rand index: 0 by chance, 1 if perfect"),
+    ]
+
+
+def _clustering(
+    config: InfoGANConfig, state: State, dataset: Dataset, folder: Path
+) -> tuple[Metrics, list[Picture]]:
+    """How well a categorical code tells the classes apart, beside k-means on pixels."""
+    names = ("code_error", "code_error_majority", "kmeans_error", "nmi", "ari")
+    nothing: Metrics = dict.fromkeys((*names, "code", "code_error_by_statistics"))
+    if not config.codes.categorical or dataset.num_classes is None:
+        return nothing, []
+    classes = dataset.num_classes
+    (train, train_labels), (test, test_labels) = dataset.train, dataset.test
+
+    def score(name: str, stats: Literal["real", "fake"]) -> tuple[clustering.ClusteringScores, np.ndarray]:
+        categories = config.codes.named[name].categories
+        read, read_test = predicted[stats]["train"][name], predicted[stats]["test"][name]
+        scores = clustering.score_clustering(read, train_labels, read_test, test_labels, categories, classes)
+        return scores, clustering.match_categories(read, train_labels, categories, classes)
+
+    predicted = {
+        stats: {
+            "train": read_categories(config, state, train, stats),
+            "test": read_categories(config, state, test, stats),
+        }
+        for stats in ("real", "fake")
+    }
+
+    def train_error(name: str) -> float:
+        read = predicted[READING_STATISTICS]["train"][name]
+        return clustering.error_rate(read, train_labels, score(name, READING_STATISTICS)[1])
+
+    # Of several categorical codes, the one that matches the classes best in the training split.
+    code = min(config.codes.categorical, key=train_error)
+    scores, mapping = score(code, READING_STATISTICS)
+    categories = config.codes.named[code].categories
+    kmeans_train, kmeans_test = clustering.kmeans_predictions(train, test, classes, seed=0)
+    kmeans = clustering.score_clustering(
+        kmeans_train, train_labels, kmeans_test, test_labels, classes, classes
+    )
+    matrix = clustering.confusion_matrix(
+        predicted[READING_STATISTICS]["test"][code], test_labels, categories, classes
+    )
+    path = folder / "confusion.png"
+    figures.confusion_figure(path, matrix, mapping, [str(label) for label in range(classes)])
+    metrics = {
+        "code_error": rounded(scores.code_error),
+        "code_error_majority": rounded(scores.code_error_majority),
+        "kmeans_error": rounded(kmeans.code_error),
+        "nmi": rounded(scores.nmi),
+        "ari": rounded(scores.ari),
+        "code": code,
+        "code_error_by_statistics": {
+            stats: rounded(score(code, stats)[0].code_error) for stats in ("real", "fake")
+        },
+    }
+    return metrics, [(f"Test images by class and by category of {code}", path)]
+
+
+def _generated(config: InfoGANConfig, state: State, folder: Path) -> list[Picture]:
+    """Pictures of what the generator makes: random samples, and a traversal of each code."""
+
+    def images(draw: dict[str, Any]) -> np.ndarray:
+        return to_uint8(generate_images(config, state, draw), *config.networks.image_range)
+
+    pictures = []
+    for picture, (name, code) in enumerate(config.codes.named.items(), start=2):
+        grid = config.codes.traversal(name, sample_key(state.key, picture))
+        path = folder / f"traversal-{name}.png"
+        varied = f"{name} ~ {code.label}"
+        figures.traversal_figure(
+            path,
+            images(grid.draw),
+            len(grid.columns),
+            grid.columns,
+            grid.rows,
+            f"Varying {varied}",
+            name,
+        )
+        pictures.append((f"Along a row {varied} changes, and nothing else", path))
+    path = folder / "samples.png"
+    draw = config.codes.sample(sample_key(state.key, 1), SAMPLE_COLUMNS**2)
+    grid = tile(images(draw), SAMPLE_COLUMNS)
+    save_png(path, grid, scale=max(1, 560 // grid.shape[1]))
+    pictures.append(("Random samples", path))
+    return pictures
