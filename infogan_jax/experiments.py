@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from infogan_jax.codes import Categorical, LatentCodes, Uniform
-from infogan_jax.config import AutoencoderConfig, Data, InfoGANConfig, Invariance, Objective, Train
+from infogan_jax.config import AutoencoderConfig, Data, InfoGANConfig, Invariance, Objective, Optimizer, Train
 from infogan_jax.networks import tables
 
 # InfoGAN's MNIST experiment: section 7.2 and appendix C.1.
@@ -35,6 +35,7 @@ DIGITS = InfoGANConfig(
     networks=tables.DIGITS,
     train=Train(steps=1800, batch=96, steps_per_call=50),
     objective=Objective(instance_noise=0.1, invariance=Invariance(weight=4.0, shift=0.7)),
+    optimizer=Optimizer(lr_discriminator=5e-4, lr_generator=5e-4),
 )
 
 # An autoencoder of photolithography masks: which reconstruction error keeps their edges?

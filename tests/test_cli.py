@@ -161,6 +161,33 @@ class TestRun:
         assert not re.search(r"│ --[^\n]*│\n│ +\(default", done.stdout)
 
 
+@pytest.fixture
+def layouts(tmp_path):
+    """A folder of six images of 128x128 pixels with a white rectangle each."""
+    folder = tmp_path / "layouts"
+    folder.mkdir()
+    for i in range(6):
+        pixels = np.zeros((128, 128), np.uint8)
+        pixels[20 + i : 90, 30 : 100 - i] = 255
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def test_an_autoencoder_of_a_folder_of_images(layouts, environment, tmp_path):
+    options = ("--data.folder", layouts, "--pixel-size", 4, "--train.batch", 8, "--train.steps", 4)
+    done = call(environment, "train.py", "masks", *options, "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "step 4/4" in done.stderr and re.search(r"edge \d\.\d+  wrong pixels \d+\.\d\d%", done.stderr)
+    found = r"held-out images: \d+\.\d\d% wrong pixels, IoU 0\.\d{4}, edges off by [\d.]+ nm \(worst .*\)"
+    assert re.fullmatch(found, done.stdout.splitlines()[2])
+    metrics = (tmp_path / "run/eval/metrics.json").read_bytes()
+    assert json.loads(metrics)["edge_placement_error"]["unit"] == "nm"
+    again = call(environment, "eval.py", "run", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "run/eval/metrics.json").read_bytes() == metrics
+    assert again.stdout.splitlines() == done.stdout.splitlines()[2:]
+
+
 REFUSED = {
     "experiment misspelt": (
         "mnst",
