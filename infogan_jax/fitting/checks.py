@@ -1,0 +1,88 @@
+"""What a fit is given, looked at before any work: each refusal names the argument.
+
+Numbers, counts and keys are looked at by `losses.checks`; here is what only fits ask for.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from losses.checks import check_count
+
+
+def rows(x: Any) -> Array:
+    """A data set with an example in each row, as floats [rows, columns] of at least single precision.
+
+    Raises:
+        TypeError: the entries aren't real numbers.
+        ValueError: it isn't a matrix with at least one row and one column, or an entry isn't finite.
+    """
+    x = jnp.asarray(x)
+    if not any(jnp.issubdtype(x.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
+        raise TypeError(f"x is {x.dtype}: it must hold real numbers")
+    if x.ndim != 2 or 0 in x.shape:
+        raise ValueError(f"x has shape {x.shape}: it must be [rows, columns], both above zero")
+    if not jnp.issubdtype(x.dtype, jnp.floating) or jnp.finfo(x.dtype).bits < 32:
+        x = x.astype(jnp.float32)
+    if not jnp.isfinite(x).all():
+        raise ValueError("x holds a value that is not finite: all must be finite")
+    return x
+
+
+def components_for(x: Array, components: int) -> None:
+    """Refuses a number of components that the rows of `x` aren't enough for.
+
+    Raises:
+        TypeError: it isn't a whole number.
+        ValueError: it is below one or above the number of rows.
+    """
+    check_count("components", components, at_least=1)
+    if components > len(x):
+        raise ValueError(f"components is {components}: it must be at most the number of rows, {len(x)}")
+
+
+def choice(name: str, value: Any, allowed: Sequence[str]) -> None:
+    """Refuses what isn't one of the allowed words.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} is {value!r}: it must be one of {', '.join(allowed)}")
+
+
+def responsibilities(start: Any, x: Array, components: int) -> Array:
+    """A start given by the rows' components, for one run or for several, as what the M-step reads.
+
+    Args:
+        start: whole numbers, labels [rows] or [restarts, rows]; or floats, responsibilities
+            [rows, components] or [restarts, rows, components].
+        x: the data, [rows, columns].
+        components: how many.
+
+    Returns:
+        As given, with the restarts' axis: int [restarts, rows] or float [restarts, rows, components].
+
+    Raises:
+        TypeError: it is neither whole numbers nor floats.
+        ValueError: the shape is another, a label is out of range, or a row doesn't sum to one.
+    """
+    start = jnp.asarray(start)
+    if jnp.issubdtype(start.dtype, jnp.integer):
+        if start.ndim not in (1, 2) or start.shape[-1] != len(x) or 0 in start.shape:
+            raise ValueError(f"start has shape {start.shape}: labels must be [rows] or [restarts, rows]")
+        if not ((start >= 0) & (start < components)).all():
+            raise ValueError(f"start holds a label outside of 0 to {components - 1}")
+        return start.reshape(-1, len(x))
+    if not jnp.issubdtype(start.dtype, jnp.floating):
+        raise TypeError(f"start is {start.dtype}: labels must be integers, responsibilities floats")
+    if start.ndim not in (2, 3) or start.shape[-2:] != (len(x), components) or 0 in start.shape:
+        raise ValueError(
+            f"start has shape {start.shape}: responsibilities must be [rows, components] or "
+            f"[restarts, rows, components], with {len(x)} rows and {components} components"
+        )
+    if not ((start >= 0).all() and (jnp.abs(start.sum(-1) - 1) < 1e-3).all()):
+        raise ValueError("start: responsibilities must be 0 or more, and sum to one in every row")
+    return start.reshape(-1, len(x), components).astype(x.dtype)
