@@ -1,5 +1,6 @@
 """What all mixtures share: densities, responsibilities, BIC, and EM from many starts."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from losses.checks import check_count, check_key, number
 STARTS = ("kmeans", "kmeans++")
 
 
-class Mixture:
+class Mixture(ABC):
     """A mixture: its parts' weights and densities.
 
         p(x) = sum_k pi_k p(x | k)
@@ -28,9 +29,9 @@ class Mixture:
     columns: int
     num_parameters: int
 
+    @abstractmethod
     def component_log_prob(self, x: Array) -> Array:
         """Each part's log-density of each row, log p(x | k), float [rows, components]."""
-        raise NotImplementedError
 
     @property
     def weights(self) -> Array:
