@@ -48,6 +48,27 @@ MASKS = AutoencoderConfig(
     train=Train(steps=1500, batch=32, steps_per_call=25),
 )
 
-EXPERIMENTS = {preset.experiment: preset for preset in (DIGITS, MNIST, MNIST_INVARIANT, MASKS)}
+# The same for natural strokes, which have soft edges: what do L0, L1 and L2 each keep?
+# python train.py digits-autoencoder --error l1
+DIGITS_AUTOENCODER = replace(
+    MASKS,
+    experiment="digits-autoencoder",
+    data=Data("digits", "digits"),
+    networks=tables.DIGITS_AUTOENCODER,
+    error="l2",
+)
+
+MNIST_AUTOENCODER = replace(
+    DIGITS_AUTOENCODER,
+    experiment="mnist-autoencoder",
+    data=Data("tfds", "mnist"),
+    networks=tables.MNIST_AUTOENCODER,
+    train=replace(MASKS.train, batch=128),
+)
+
+EXPERIMENTS = {
+    preset.experiment: preset
+    for preset in (DIGITS, MNIST, MNIST_INVARIANT, MASKS, DIGITS_AUTOENCODER, MNIST_AUTOENCODER)
+}
 
 DEFAULT = "digits"

@@ -38,9 +38,7 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
         UserError: the folder holds no such checkpoint, or the run's data set is not there.
     """
     step = run_folder.find_step(run_dir, step)
-    config = run_folder.config(run_dir, step)
-    with checkpoints.Checkpoints(run_dir, read_only=True) as saved:
-        state = saved.state(step, _on_one_device(config))
+    config, state = restore(run_dir, step)
     if dataset is None:
         dataset = sources.load(config.data)
     folder = run_dir / "eval"
@@ -67,7 +65,18 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
     return measured
 
 
-def _on_one_device(config: Config) -> Any:
-    """The state's shapes and types, placed on the first device."""
+def restore(run_dir: Path, step: int) -> tuple[Config, Any]:
+    """What a checkpoint holds: the run's configuration and its task's state, on the first device.
+
+    Args:
+        run_dir: the run's folder.
+        step: a step that `run_folder.find_step` found.
+
+    Raises:
+        UserError: the configuration can't be read, or is of another version.
+    """
+    config = run_folder.config(run_dir, step)
     shapes = jax.eval_shape(lambda: task_of(config).init(config, jax.random.key(config.seed)))
-    return checkpoints.abstract(shapes, jax.sharding.SingleDeviceSharding(jax.local_devices()[0]))
+    first = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    with checkpoints.Checkpoints(run_dir, read_only=True) as saved:
+        return config, saved.state(step, checkpoints.abstract(shapes, first))

@@ -138,3 +138,15 @@ MASKS = Autoencoder(
     ),
 )
 """64x64x1 through 128 numbers: one for 32 pixels."""
+
+MNIST_AUTOENCODER = Autoencoder(
+    encoder=(_conv(16), _conv(32, norm=True), _dense(32, activation="linear")),
+    decoder=(_dense(7, 7, 32, norm=True), _up(16, norm=True), _up(1, activation="linear")),
+)
+"""28x28x1 through 32 numbers."""
+
+DIGITS_AUTOENCODER = Autoencoder(
+    encoder=(_conv(16), _conv(32, norm=True), _dense(8, activation="linear")),
+    decoder=(_dense(2, 2, 32, norm=True), _up(16, norm=True), _up(1, activation="linear")),
+)
+"""8x8x1 through 8 numbers."""
