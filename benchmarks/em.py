@@ -15,12 +15,14 @@ import platform
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import machine
 import numpy as np
 import tyro
 from rich.console import Console
@@ -106,13 +108,9 @@ def prepare_data(options: Options) -> Job:
     return Job(options, rows, np.stack(starts).astype(np.int32))
 
 
-def ours(job: Job) -> Any:
+def ours(job: Job) -> Callable[[float], Result]:
     """Our fit: one call for all restarts."""
     import jax
-
-    jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_enable_x64", job.options.precision == "float64")
-    os.environ["NPROC"] = str(_threads())  # The number of XLA's threads, read when its client starts.
 
     from infogan_jax.fitting import fit_gaussian_mixture
 
@@ -132,12 +130,14 @@ def ours(job: Job) -> Any:
         )
         jax.block_until_ready(result)
         seconds = time.perf_counter() - started
-        return Result(seconds, result.restart_iterations.tolist(), result.restarts.tolist(), _threads())
+        return Result(
+            seconds, result.restart_iterations.tolist(), result.restarts.tolist(), machine.threads()
+        )
 
     return fit
 
 
-def sklearn(job: Job) -> Any:
+def sklearn(job: Job) -> Callable[[float], Result]:
     """scikit-learn's fit, from one start after the other by its public arguments."""
     from sklearn.mixture import GaussianMixture
     from threadpoolctl import threadpool_limits
@@ -167,7 +167,7 @@ def sklearn(job: Job) -> Any:
             fit_one(starts[0], ANY_GAIN)
             return fit_one(starts[0], ANY_GAIN)[0]
 
-    threads = options.blas_threads or min({1, _threads()}, key=seconds_with)
+    threads = options.blas_threads or min({1, machine.threads()}, key=seconds_with)
     threadpool_limits(threads, "blas")
 
     def fit(tolerance: float) -> Result:
@@ -177,6 +177,9 @@ def sklearn(job: Job) -> Any:
         return Result(seconds, [mixture.n_iter_ for _, mixture in fitted], scores, threads)
 
     return fit
+
+
+PREPARE: dict[Side, Callable[[Job], Callable[[float], Result]]] = {"ours": ours, "sklearn": sklearn}
 
 
 def _moments(rows: np.ndarray, labels: np.ndarray, options: Options) -> tuple[np.ndarray, ...]:
@@ -201,8 +204,13 @@ def work(side: Side, job: Job, requests: Connection) -> None:
     """A side's process: fits when it is asked to, says how long it took, and waits."""
     import warnings
 
+    import jax
+
     warnings.simplefilter("ignore")  # scikit-learn's, where a fit comes to the limit.
-    fit = {"ours": ours, "sklearn": sklearn}[side](job)
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_enable_x64", job.options.precision == "float64")
+    os.environ["NPROC"] = str(machine.threads())  # The number of XLA's threads, read when its client starts.
+    fit = PREPARE[side](job)
     # The same compiled program as later, for two updates.
     requests.send([fit(ANY_GAIN).seconds, fit(ANY_GAIN).seconds] if side == "ours" else [])
     while requests.recv():
@@ -250,7 +258,7 @@ def report(job: Job, measured: dict[str, Any]) -> dict[str, Any]:
         "log_likelihood": {side: last[side].log_likelihood for side in SIDES},
         "largest_relative_difference": float(np.abs(a / b - 1).max()),
         "compilation_seconds": measured["warm"]["ours"][0] - measured["warm"]["ours"][1],
-        "processor": _processor(),
+        "processor": machine.processor(),
         "threads": {side: last[side].threads for side in SIDES},
         "versions": {name: version(name) for name in ("jax", "scikit-learn", "numpy")},
         "python": platform.python_version(),
@@ -285,18 +293,6 @@ def show(numbers: dict[str, Any]) -> None:
     versions = ", ".join(f"{name} {v}" for name, v in numbers["versions"].items())
     threads = ", ".join(f"{name} {numbers['threads'][side]}" for side, name in SIDES.items())
     console.print(f"{numbers['processor']}; threads: {threads}; {versions}, Python {numbers['python']}")
-
-
-def _threads() -> int:
-    return os.cpu_count() or 1
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:

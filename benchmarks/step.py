@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import machine
 import numpy as np
 import peers
 import tyro
@@ -69,7 +70,7 @@ def prepare_ours(options: Options) -> Work:
     import jax
 
     jax.config.update("jax_platforms", "cpu")
-    os.environ["NPROC"] = str(_threads())  # The number of XLA's threads, read when its client starts.
+    os.environ["NPROC"] = str(machine.threads())  # The number of XLA's threads, read when its client starts.
 
     from infogan_jax.training.loop import compile_steps, device_batches, initial_state, replicated
 
@@ -98,7 +99,7 @@ def prepare_torch(options: Options) -> Work:
 
     from infogan_jax.training.loop import device_batches
 
-    torch.set_num_threads(_threads())
+    torch.set_num_threads(machine.threads())
     config = _config(options)
     peer = peers.Peer(config)
     images = torch.from_numpy(_random_images(config.networks.image_shape)).permute(0, 3, 1, 2).contiguous()
@@ -165,8 +166,8 @@ def report(options: Options, seconds: dict[str, dict[Side, list[float]]]) -> dic
         "milliseconds_per_step": milliseconds,
         "ratio": [a / b for a, b in zip(milliseconds["ours"], milliseconds["torch"], strict=True)],
         "matrix_product_gflops": rates,
-        "processor": _processor(),
-        "threads": _threads(),
+        "processor": machine.processor(),
+        "threads": machine.threads(),
         "versions": {"infogan-jax": __version__} | {name: version(name) for name in ("jax", "flax", "torch")},
         "python": platform.python_version(),
     }
@@ -202,18 +203,6 @@ def _config(options: Options) -> InfoGANConfig:
 
 def _random_images(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (IMAGES, *shape), np.uint8)
-
-
-def _threads() -> int:
-    return os.cpu_count() or 1
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:
