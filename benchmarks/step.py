@@ -207,8 +207,12 @@ def _random_images(shape: tuple[int, ...]) -> np.ndarray:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    if options.experiment not in EXPERIMENTS:
-        sys.exit(f"--experiment {options.experiment}: it must be one of {', '.join(EXPERIMENTS)}")
+    known = [name for name, config in EXPERIMENTS.items() if isinstance(config, InfoGANConfig)]
+    if options.experiment not in known:
+        sys.exit(f"--experiment {options.experiment}: it must be one of {', '.join(known)}")
+    for name, least in (("batch", 2), ("rounds", 1), ("steps", 1)):
+        if getattr(options, name) < least:
+            sys.exit(f"--{name} {getattr(options, name)}: it must be {least} or more")
     try:
         peers.check(_config(options))
     except ValueError as error:

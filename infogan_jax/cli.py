@@ -59,7 +59,8 @@ class _EvalOptions:
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")] = field()
     """The run's folder, as train.py printed it."""
     step: int | None = None
-    """The step of the checkpoint; the newest by default."""
+    """The step of the checkpoint; the newest by default. The report and figures of the run are those of
+    the checkpoint that was measured last."""
 
 
 def train(argv: Sequence[str] | None = None) -> int:
@@ -77,6 +78,10 @@ def _answer(command: Callable[[list[str]], int], argv: list[str]) -> int:
         return command(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        # A path that can't be looked at, a full disk: what the system says of it is the reason.
+        print(f"error: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         # Outside the training loop, which catches signals itself, there is nothing to save.
@@ -101,11 +106,12 @@ def _train(argv: list[str]) -> int:
     _check_images(config, image_shape)
     devices = _devices(config, options.require_accelerator)
 
+    dataset = sources.load(config.data)
+
     from infogan_jax.training import loop
 
-    dataset = sources.load(config.data)
     print(f"run folder: {run_dir}", flush=True)
-    command = f"{_program()} {config.experiment} --run-dir {shlex.quote(str(run_dir))} --resume"
+    command = f"{_command()} {config.experiment} --run-dir {shlex.quote(str(run_dir))} --resume"
     command += f" --train.steps {config.train.steps}"
     try:
         stopped = loop.train(config, dataset, run_dir, resume_from=step, devices=devices)
@@ -148,6 +154,8 @@ def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) ->
 
 
 def _check_new_folder(folder: Path) -> None:
+    if folder.is_symlink() and not folder.exists():
+        raise UserError(f"{folder} is a link to what isn't there: name a folder with --run-dir")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: name a folder with --run-dir")
     _check_writable(folder)
@@ -166,9 +174,11 @@ def _check_writable(folder: Path) -> None:
 def _check_images(config: Config, there: tuple[int, int, int]) -> None:
     made = config.networks.image_shape
     if made != there:
+        cut = made[0] == made[1] and made[2] == there[2] and config.data.source == "folder"
+        cure = f"cut them with --data.crop {made[0]}" if cut else "take a set of that shape with --data.name"
         raise UserError(
             f"{config.data.name} has images of {_by(there)}, but the networks of {config.experiment} are "
-            f"for {_by(made)}: take a set of that shape with --data.name, or another experiment"
+            f"for {_by(made)}: {cure}, or another experiment"
         )
 
 
@@ -182,13 +192,22 @@ def _devices(config: Config, require_accelerator: bool) -> list:
 
     from infogan_jax.training.devices import check_batch
 
-    devices = jax.local_devices()
+    try:
+        devices = jax.local_devices()
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise UserError(
+            f"JAX can't start ({reason}): JAX_PLATFORMS is {asked!r}; unset it, "
+            "or install that platform's extra"
+        ) from error
     kind = devices[0]
     print(f"devices: {len(devices)} x {kind.platform} ({kind.device_kind})", flush=True)
     if require_accelerator and kind.platform == "cpu":
         raise UserError(
             "--require-accelerator, and JAX finds only the CPU: install an extra "
-            '(pip install "infogan-jax[cuda13]", [cuda12] or [tpu]) or leave the option out'
+            f'({shlex.quote(sys.executable)} -m pip install "infogan-jax[cuda13]", [cuda12] or [tpu]) '
+            "or leave the option out"
         )
     check_batch(config.train.batch, devices)
     return devices
@@ -246,6 +265,13 @@ def _one_line(box: str, prog: str) -> str:
     options = [line for part in rest for line in part.splitlines() if line.startswith("--")]
     hint = f" ({'; '.join(options)})" if options else ""
     return f"{' '.join(reason.splitlines())}{hint}; see {prog} --help"
+
+
+def _command() -> str:
+    """What to type in this shell to get here again, whichever environment is active."""
+    script = sys.argv[0]
+    words = [sys.executable, script] if script.endswith(".py") else [script]
+    return shlex.join(words)
 
 
 def _program() -> str:

@@ -143,8 +143,8 @@ _LIMITS: dict[type[Config], dict[str, tuple[Callable[[Any], bool], str]]] = {
     Config: {
         "seed": (lambda v: 0 <= v < 2**32, "in [0, 2^32)"),
         "data.crop": _NOT_NEGATIVE,
-        "train.steps": _COUNT,
-        "train.batch": (lambda v: v >= 2, "2 or more (batch norm needs two)"),
+        "train.steps": (lambda v: 1 <= v < 2**31, "1 or more, and below 2^31"),
+        "train.batch": (lambda v: 2 <= v <= 2**20, "2 or more (batch norm needs two) and at most 2^20"),
         "train.steps_per_call": _COUNT,
         "train.checkpoint_every": _COUNT,
         "train.keep": _COUNT,

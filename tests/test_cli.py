@@ -1,10 +1,13 @@
 """The two command lines as a user types them: one whole life of a run, and what is refused."""
 
 import base64
+import errno
 import io
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,8 +138,8 @@ class TestRun:
         else:
             assert process.returncode == 128 + number
             assert (
-                "Go on with: python train.py digits --run-dir runs/digits-s0 --resume --train.steps 60"
-                in stderr
+                f"Go on with: {shlex.join(command('train.py'))} digits --run-dir runs/digits-s0 --resume "
+                "--train.steps 60" in stderr
             )
         done = call(environment, "train.py", "digits", "--resume", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -207,6 +210,14 @@ REFUSED = {
         "--train.batch 100 can't be shared by 8 devices evenly: take 96 or 104",
     ),
     "batch smaller than the devices": ("--train.batch 4", "by 8 devices evenly: take 8"),
+    "batch beyond all memory": (
+        "--train.batch 9999999999999",
+        "--train.batch is 9999999999999: it must",
+    ),
+    "steps beyond an int32": (
+        "--train.steps 2147483648",
+        "--train.steps is 2147483648: it must be",
+    ),
     "steps per call zero": ("--train.steps-per-call 0", "--train.steps-per-call is 0: it must be 1 or more"),
     "no checkpoints kept": ("--train.keep 0", "--train.keep is 0: it must be 1 or more"),
     "checkpoints never": ("--train.checkpoint-every 0", "--train.checkpoint-every is 0"),
@@ -250,6 +261,13 @@ REFUSED = {
         "--run-dir used",
         "used is there already and not empty: see --run-dir",
     ),
+    "folder is a link to nothing": ("--run-dir dangling", "dangling is a link to what isn't there"),
+    "folder's name too long": (f"--run-dir {'x' * 300}", f"{'x' * 300}: File name too long"),
+    "data's folder not to be looked at": ("masks --data.folder secret/x", "secret/x: Permission denied"),
+    "folder of images too large": (
+        "masks --data.folder layouts --data.crop 0",
+        "images of 80x80x1, but the networks of masks are for 64x64x1: cut them with --data.crop 64",
+    ),
     "folder is a file": ("--run-dir file", "file is a file: name a folder with --run-dir"),
     "folder under a file": (
         "--run-dir file/run",
@@ -266,17 +284,29 @@ REFUSED = {
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch):
+def desk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "thesis.txt").write_text("years of work")
     (tmp_path / "file").write_text("a file")
     (tmp_path / "locked").mkdir()
+    (tmp_path / "dangling").symlink_to("nothing")
+    (tmp_path / "layouts").mkdir()
+    for name in "ab":
+        Image.fromarray(np.eye(80, dtype=np.uint8) * 255).save(tmp_path / "layouts" / f"{name}.png")
     for step, content in ((10, "{}"), (20, '{"config": ')):
         for item in ("run", "state"):
             (tmp_path / "damaged" / "checkpoints" / str(step) / item).mkdir(parents=True)
         (tmp_path / "damaged" / "checkpoints" / str(step) / "run" / "run.json").write_text(content)
+    is_dir = Path.is_dir
+
+    def looked_at(path):
+        if "secret" in path.parts:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", looked_at)
     access = os.access
     # Root may write anywhere, so the file's mode can't say it.
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "locked" and access(path, mode))
@@ -294,10 +324,10 @@ def assert_refused(status, captured, message):
 
 
 @pytest.mark.parametrize(("line", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_train_refuses_with_one_line_and_writes_nothing(line, message, workplace, capsys):
-    before = everything_in(workplace)
+def test_train_refuses_with_one_line_and_writes_nothing(line, message, desk, capsys):
+    before = everything_in(desk)
     assert_refused(cli.train(line.split()), capsys.readouterr(), message)
-    assert everything_in(workplace) == before
+    assert everything_in(desk) == before
 
 
 @pytest.mark.parametrize(
@@ -314,10 +344,10 @@ def test_train_refuses_with_one_line_and_writes_nothing(line, message, workplace
         ("damaged --step 10", "run.json can't be read, the checkpoint is damaged (KeyError: 'config')"),
     ],
 )
-def test_eval_refuses_with_one_line_and_writes_nothing(line, message, workplace, capsys):
-    before = everything_in(workplace)
+def test_eval_refuses_with_one_line_and_writes_nothing(line, message, desk, capsys):
+    before = everything_in(desk)
     assert_refused(cli.evaluate(line.split()), capsys.readouterr(), message)
-    assert everything_in(workplace) == before
+    assert everything_in(desk) == before
 
 
 @pytest.mark.parametrize(
@@ -345,3 +375,22 @@ def test_eval_names_the_checkpoints_that_are_there(finished, monkeypatch, capsys
     monkeypatch.chdir(finished[0])
     status = cli.evaluate(["runs/digits-s0", "--step", "50"])
     assert_refused(status, capsys.readouterr(), "no checkpoint of step 50: take one of 40, 60")
+
+
+def test_a_platform_that_is_not_there_is_named(environment, tmp_path):
+    done = call(environment | {"JAX_PLATFORMS": "rocm"}, "train.py", cwd=tmp_path)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("error: JAX can't start (") and "JAX_PLATFORMS is 'rocm'" in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_damaged_state_is_named(finished, environment, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0] / "runs/digits-s0", run)
+    for path in (run / "checkpoints/60/state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    done = call(environment, "eval.py", "run", cwd=tmp_path)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2 and len(lines) == 1, done.stderr
+    assert "checkpoints/60 can't be read, the checkpoint is damaged" in lines[0]

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,11 @@ def _newest_version(name: str) -> Path:
 
 
 def _data_dir() -> Path:
-    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    named = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"TFDS_DATA_DIR is {named}: there is no such home folder; name another") from error
 
 
 def _children(folder: Path) -> list[Path]:
@@ -268,4 +273,6 @@ def _how_to_prepare(name: str) -> str:
     # current one for a script.
     builder = f'"{name}", data_dir={json.dumps(str(_data_dir()))}, file_format="{_FORMAT}"'
     call = f"import tensorflow_datasets as tfds; tfds.builder({builder}).download_and_prepare()"
-    return f'prepare it with: pip install "infogan-jax[prepare]" && python -c {shlex.quote(call)}'
+    python = shlex.quote(sys.executable)
+    install = f'{python} -m pip install "infogan-jax[prepare]"'
+    return f"prepare it with: {install} && {python} -c {shlex.quote(call)}"

@@ -14,6 +14,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSt
 
 from infogan_jax import __version__
 from infogan_jax.config import Config, to_json
+from infogan_jax.errors import UserError
 from infogan_jax.training import run_folder
 
 _LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "chex", "numpy")
@@ -67,9 +68,20 @@ class Checkpoints:
             step: which.
             like: the state's shapes, types and shardings (`jax.ShapeDtypeStruct`): where the arrays
                 shall be now, whatever devices they were saved from.
+
+        Raises:
+            UserError: they can't be read, or aren't of these shapes.
         """
         items = ocp.args.Composite(state=ocp.args.StandardRestore(like))
-        return self._manager.restore(step, args=items)["state"]
+        try:
+            return self._manager.restore(step, args=items)["state"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            folder = self._manager.directory / str(step)
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise UserError(
+                f"{folder} can't be read, the checkpoint is damaged ({reason}); delete it to go on from "
+                "the one before"
+            ) from error
 
 
 def abstract(state: Any, sharding: jax.sharding.Sharding) -> Any:

@@ -5,17 +5,15 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import peers
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-import peers  # noqa: E402
-
-from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform  # noqa: E402
-from infogan_jax.config import Data, InfoGANConfig, Invariance, Objective, Train  # noqa: E402
-from infogan_jax.networks import tables  # noqa: E402
-from infogan_jax.tasks import infogan  # noqa: E402
-from infogan_jax.training.loop import compile_steps  # noqa: E402
+from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
+from infogan_jax.config import Data, InfoGANConfig, Invariance, Objective, Train
+from infogan_jax.networks import tables
+from infogan_jax.tasks import infogan
+from infogan_jax.training.loop import compile_steps
 
 BATCH = 8
 CODES = LatentCodes(5, (Categorical(10), Uniform(-1, 1), Normal(0, 2, sigma=0.5), Bernoulli(0.3)))

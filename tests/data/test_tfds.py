@@ -75,15 +75,17 @@ class TestPreparedFolder:
         message = str(refusal.value)
         assert str(data_dir / "toy") in message and "\n" not in message
         words = shlex.split(message.partition("prepare it with: ")[2])
-        assert words[:6] == ["pip", "install", "infogan-jax[prepare]", "&&", "python", "-c"]
-        compile(words[6], "command", "exec")
+        python = sys.executable
+        assert words[:7] == [python, "-m", "pip", "install", "infogan-jax[prepare]", "&&", python]
+        assert words[7] == "-c"
+        compile(words[8], "command", "exec")
         call = f'builder("{name}", data_dir="{data_dir}", file_format="array_record").download_and_prepare()'
-        assert words[6].endswith(call)
+        assert words[8].endswith(call)
 
     def test_the_command_that_is_given_prepares_what_load_reads(self, data_dir, capfd):
         with pytest.raises(UserError) as refusal:
             tfds.prepared_folder("toy_squares")
-        (command,) = shlex.split(str(refusal.value).partition("python -c ")[2])
+        command = shlex.split(str(refusal.value))[-1]
         tensorflow_datasets.disable_progress_bar()
         exec(command, {})
         capfd.readouterr()

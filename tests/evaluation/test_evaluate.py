@@ -10,6 +10,7 @@ import pytest
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Uniform
 from infogan_jax.data.dataset import Dataset, Split
 from infogan_jax.evaluation import inference
+from infogan_jax.evaluation import infogan as measuring
 from infogan_jax.evaluation.evaluate import evaluate
 from infogan_jax.tasks import infogan
 from infogan_jax.tasks.replica import to_float
@@ -85,3 +86,27 @@ def test_information_is_a_mean_with_its_standard_error(tiny_config, tmp_path):
         assert abs(estimate.mean - many[name].mean) < 5 * estimate.standard_error
         assert estimate.standard_error == pytest.approx(2 * many[name].standard_error, rel=0.2)
     assert few["total"].mean == pytest.approx(few["c1"].mean + few["c2"].mean, abs=1e-5)
+
+
+def test_categories_are_matched_on_training_images_and_scored_on_test_images(
+    tiny_config, digits, tmp_path, monkeypatch
+):
+    config = without_invariance(tiny_config, LatentCodes(3, (Categorical(10), Categorical(10))))
+    saved(config, tmp_path)
+    swapped = np.array([1, 0, *range(2, 10)])
+    test_labels = digits.test.labels
+
+    def read(config, state, images, stats):
+        """c1 says nothing. c2 is the class, but "real" exchanges two in test images."""
+        training = len(images) == len(digits.train.images)
+        labels = digits.train.labels if training else test_labels
+        c2 = swapped[labels] if stats == "real" and not training else labels
+        return {"c1": np.zeros(len(images), int), "c2": (c2 + 3) % 10}
+
+    monkeypatch.setattr(measuring, "read_categories", read)
+    metrics = evaluate(tmp_path, dataset=digits).metrics
+    assert metrics["code"] == "c2"
+    exchanged = np.mean(test_labels < 2)
+    assert 0.1 < exchanged < 0.3
+    assert metrics["code_error"] == pytest.approx(exchanged, abs=1e-6)
+    assert metrics["code_error_by_statistics"] == {"real": metrics["code_error"], "fake": 0.0}

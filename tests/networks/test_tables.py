@@ -1,9 +1,11 @@
 import jax
 import pytest
 
+from infogan_jax.experiments import EXPERIMENTS
 from infogan_jax.networks import tables
 from infogan_jax.networks.infogan import Generator
 from infogan_jax.networks.tables import Layer, Networks
+from infogan_jax.tasks import autoencoder
 
 
 @pytest.mark.parametrize(
@@ -20,6 +22,19 @@ def test_shape_and_range_of_the_images(networks, shape, value_range):
         lambda: generator.init_with_output(jax.random.key(0), jax.numpy.zeros((2, 9)), train=False)
     )
     assert images.shape == (2, *shape)
+
+
+@pytest.mark.parametrize("experiment", ["masks", "digits-autoencoder", "mnist-autoencoder"])
+def test_an_autoencoder_makes_images_of_the_shape_that_it_reads(experiment):
+    config = EXPERIMENTS[experiment]
+    images = jax.numpy.zeros((2, *config.networks.image_shape))
+    # As in training, but for the mapped axis.
+    module = autoencoder._Autoencoder(config)
+    logits, variables = jax.eval_shape(
+        lambda: module.init_with_output(jax.random.key(0), images, train=False)
+    )
+    assert logits.shape == images.shape
+    assert "batch_stats" in variables
 
 
 def test_image_shape_follows_strides_and_ends_with_the_last_rows_channels():

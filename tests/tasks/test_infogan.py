@@ -483,13 +483,8 @@ def test_one_two_and_eight_devices_train_alike(base, images):
             )
             for player in params
         }
-        rates = {
-            "discriminator": config.optimizer.lr_discriminator,
-            "generator": config.optimizer.lr_generator,
-        }
-        for player, rate in rates.items():
-            assert distance[player].max() <= 2 * count * rate
-            assert np.mean(distance[player] > 1e-5) < 0.02
+        for moved in distance.values():
+            assert np.mean(moved > 1e-5) < 0.02
 
 
 # The state before the first step
