@@ -116,8 +116,6 @@ def train(
     check_batch(config.train.batch, devices)
     settings = config.train
     placement = replicated(devices)
-    # Before jax 0.8 pmap's outputs have a sharding of their own, which Orbax does not know.
-    place = partial(jax.device_put, device=placement)
     run_dir.mkdir(parents=True, exist_ok=True)
     images = jax.device_put(dataset.train.images, placement)
     run_steps = compile_steps(config, devices)
@@ -141,6 +139,9 @@ def train(
             count = min(settings.steps_per_call, settings.steps - step)
             batches = device_batches(config, step, count, len(images), len(devices))
             state, metrics = run_steps(state, images, batches)
+            # Before jax 0.8 pmap's results have a layout of their own, which Orbax does not know and for
+            # which the program would be compiled a second time. Later this does nothing.
+            state = jax.device_put(state, placement)
             # Reading the metrics also awaits the call: fake CPU devices must not run ahead.
             metrics = {name: np.asarray(values) for name, values in metrics.items()}
             _check_finite(metrics, step, run_dir)
@@ -155,10 +156,10 @@ def train(
             if _passed(settings.sample_every, before, step) or step == settings.steps:
                 _save_samples(run_dir, step, *samples(state))
             if _passed(settings.checkpoint_every, before, step) or step == settings.steps:
-                checkpoints.save(step, place(state), config)
+                checkpoints.save(step, state, config)
                 saved = step
         if step != saved:
-            checkpoints.save(step, place(state), config)
+            checkpoints.save(step, state, config)
     return interrupts.received
 
 

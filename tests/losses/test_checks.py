@@ -99,7 +99,7 @@ CASES = {
     "cross_entropy": Case("last", {"p": P, "q": Q, "base": 2.0}),
     "discriminator_hinge": Case("batch", {"real_scores": REAL, "fake_scores": FAKE}),
     "discriminator_least_squares": Case(
-        "batch", {"real_scores": REAL, "fake_scores": FAKE, "real_label": 1.0, "fake_label": -1.0}
+        "batch", {"real_scores": REAL, "fake_scores": FAKE, "real_label": 0.9, "fake_label": -1.0}
     ),
     "discriminator_logistic": Case("batch", {"real_logits": REAL, "fake_logits": FAKE}),
     "discriminator_wasserstein": Case("batch", {"real_scores": REAL, "fake_scores": FAKE}),
@@ -446,7 +446,7 @@ refuse("categorical_prior_entropy", TypeError, "categories", categories=2.0)
 refuse("categorical_prior_entropy", TypeError, "categories", categories=True)
 refuse("categorical_prior_entropy", ValueError, "categories", categories=0)
 for edges in ("edge_weights", "edge_error_from_logits"):
-    refuse(edges, TypeError, "radius", radius=1.0)
+    refuse(edges, TypeError, "radius", radius=1.5)
     refuse(edges, ValueError, "radius", radius=0)
 refuse("uniform_prior_entropy", ValueError, "high", low=1.0, high=1.0)
 refuse("uniform_prior_entropy", ValueError, "high", low=1.0, high=0.0)

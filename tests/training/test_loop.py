@@ -131,7 +131,9 @@ def test_the_program_compiles_once(tiny_config, digits, count):
 
     def call(state, seed):
         config = dataclasses.replace(tiny_config, seed=seed)
-        return steps(state, images, loop.device_batches(config, 0, 5, len(images), count))[0]
+        state, _ = steps(state, images, loop.device_batches(config, 0, 5, len(images), count))
+        # As the loop does.
+        return jax.device_put(state, replicated(devices))
 
     jax.monitoring.register_event_duration_secs_listener(note)
     try:
