@@ -198,7 +198,7 @@ REFUSED = {
     ),
     "experiment unknown": ("celebrities", "choose one of digits, mnist"),
     "option misspelt": ("--train.stepz 5", "Unrecognized options: --train.stepz, 5 (--train.steps INT"),
-    "option without value": ("--train.steps", "Missing value for argument '--train.steps'"),
+    "option without value": ("--train.steps", "Missing value for argument '.*--train.steps'"),
     "stray word": ("digits mnist", "Unrecognized options: mnist"),
     "steps not a number": ("--train.steps many", "Error parsing --train.steps: invalid literal for int()"),
     "steps a fraction": ("--train.steps 2.5", "Error parsing --train.steps"),
