@@ -1,4 +1,4 @@
-"""Which reconstruction error keeps what: makes docs/images/EXPERIMENT.png and the tables of its page.
+"""Which reconstruction error keeps what: makes docs/images/EXPERIMENT.png and prints the table.
 
     python docs/studies/autoencoders.py masks --folder DIR
     python docs/studies/autoencoders.py digits-autoencoder

@@ -73,7 +73,7 @@ def restore(run_dir: Path, step: int) -> tuple[Config, Any]:
         step: a step that `run_folder.find_step` found.
 
     Raises:
-        UserError: the configuration can't be read, or is of another version.
+        UserError: the configuration or the arrays can't be read, or are of another version.
     """
     config = run_folder.config(run_dir, step)
     shapes = jax.eval_shape(lambda: task_of(config).init(config, jax.random.key(config.seed)))

@@ -124,7 +124,7 @@ def _spread(y: Array, kernel: Array, stride: int, shape: tuple[int, int]) -> Arr
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _kernel_gradient(x: Array, y: Array, stride: int, size: int) -> Array:
-    """K: a plain convolution of x by y with batch and channels exchanged, or one product with patches."""
+    """K: products of y with what each of the kernel's blocks sees, in one where x has few channels."""
     channels, features = x.shape[-1], y.shape[-1]
     blocks = size // stride
     # y is turned once, before the products: XLA would turn it, or the larger x, in each of them.
