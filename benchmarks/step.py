@@ -52,8 +52,8 @@ class Options:
     """Images in a step."""
     rounds: int = 5
     """Times that each side is timed."""
-    steps: int = 5
-    """Steps that one time is the mean of."""
+    steps: int = 25
+    """Steps that one time is the mean of: as many as a run takes in a call, which has a cost of its own."""
     json: Path | None = None
     """Where the numbers are written."""
 

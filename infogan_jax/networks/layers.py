@@ -1,19 +1,16 @@
 """The one strided convolution and the one transposed convolution, fast on CPU in and out of `lax.scan`.
 
 Both equal `jax.lax.conv_general_dilated` and `jax.lax.conv_transpose` with padding "SAME" for NHWC
-images and HWIO kernels. XLA's CPU backend is fast at a plain convolution and slow at those that
-differentiation makes of a strided one: dilated ones, up to 40 times slower inside `lax.scan`. So on
-CPU they are written as three bilinear maps,
+images and HWIO kernels. XLA's CPU backend is slow at what differentiation makes of a strided
+convolution: dilated ones, up to 40 times slower inside `lax.scan`. So on CPU they are written as two
+bilinear maps, the strided convolution S and its adjoint in x, the transposed convolution T, beside the
+kernel's gradient K:
 
-    convolve:        y = S(x, k)     the strided convolution
-    spread:          x = T(y, k)     its adjoint in x, the transposed convolution
-    kernel_gradient: k = K(x, y)     its adjoint in k
+    y = S(x, k)     x = T(y, k)     k = K(x, y)     <S(x, k), y> = <x, T(y, k)> = <k, K(x, y)>
 
-    <S(x, k), y> = <x, T(y, k)> = <k, K(x, y)>
-
-each computed by plain convolutions or matrix products, and each the derivative of the other two:
-differentiation, of any order in reverse mode, never leaves them. Accelerators keep `lax`'s own
-convolutions. The choice is made when a program is traced, by JAX's default backend:
+S and K are products with the same patches of x, which are copied out once and kept for the backward
+pass. Each map's derivatives are the other two, of any order in reverse mode. Accelerators keep `lax`'s
+own convolutions. The choice is made when a program is traced, by JAX's default backend:
 `lax.platform_dependent` would keep both forms' intermediates for the backward pass.
 """
 
@@ -75,19 +72,13 @@ def _check_kernel(x: Array, kernel: Array, stride: int) -> None:
 
 
 # In what follows x is the larger image, [batch, height, width, c], y the smaller one, [batch,
-# ceil(height / stride), ceil(width / stride), o], and the kernel [size, size, c, o]. Space to depth
-# by the stride turns x into blocks, in which the kernel steps by one: [size / stride] of them each way.
+# ceil(height / stride), ceil(width / stride), o], and the kernel [size, size, c, o].
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve(x: Array, kernel: Array, stride: int) -> Array:
-    """S: a plain strided convolution, or one product with all patches where x has few channels."""
-    if not _few(x.shape[-1], stride):
-        return jax.lax.conv_general_dilated(
-            x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
-        )
-    size = kernel.shape[0]
-    return _patches(x, size, stride) @ _to_blocks(kernel, stride).reshape(-1, kernel.shape[-1])
+    """S: the strided convolution, as a product with all that the kernel sees."""
+    return _times(_patches(x, len(kernel), stride), kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -99,8 +90,10 @@ def _spread(y: Array, kernel: Array, stride: int, shape: tuple[int, int]) -> Arr
     batch, height, width, _ = y.shape
     size, _, channels, features = kernel.shape
     blocks = size // stride
-    w = _to_blocks(kernel, stride)
-    if not _few(channels, stride):
+    # By blocks of x, in which the kernel steps by one: [blocks, blocks, stride * stride * c, o].
+    w = kernel.reshape(blocks, stride, blocks, stride, channels, features)
+    w = w.transpose(0, 2, 1, 3, 4, 5).reshape(blocks, blocks, -1, features)
+    if channels * stride**2 >= 16:
         pad = (blocks - 1, blocks - 1)
         # A convolution turns its kernel: here back to what the pixels spread.
         w = w[::-1, ::-1].swapaxes(2, 3)
@@ -122,48 +115,44 @@ def _spread(y: Array, kernel: Array, stride: int, shape: tuple[int, int]) -> Arr
     return x[:, top : top + shape[0], left : left + shape[1]]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _kernel_gradient(x: Array, y: Array, stride: int, size: int) -> Array:
-    """K: products of y with what each of the kernel's blocks sees, in one where x has few channels."""
-    channels, features = x.shape[-1], y.shape[-1]
-    blocks = size // stride
-    # y is turned once, before the products: XLA would turn it, or the larger x, in each of them.
-    turned = jax.lax.optimization_barrier(y.reshape(-1, features).T)
-    if _few(channels, stride):
-        w = turned @ _patches(x, size, stride).reshape(turned.shape[1], -1)
-    else:
-        parts = _shifted(x, size, stride)
-        w = jnp.concatenate([turned @ part.reshape(turned.shape[1], -1) for part in parts], axis=1)
-    w = w.reshape(features, blocks, blocks, stride, stride, channels)
-    return w.transpose(1, 3, 2, 4, 5, 0).reshape(size, size, channels, features)
+def _convolve_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array, Array]]:
+    patches = _patches(x, len(kernel), stride)
+    return _times(patches, kernel), (x, patches, kernel)
 
 
-_convolve.defvjp(
-    lambda x, kernel, stride: (_convolve(x, kernel, stride), (x, kernel)),
-    lambda stride, saved, y: (
-        _spread(y, saved[1], stride, saved[0].shape[1:3]),
-        _kernel_gradient(saved[0], y, stride, saved[1].shape[0]),
-    ),
-)
+def _convolve_backward(stride: int, saved: tuple[Array, Array, Array], y: Array) -> tuple[Array, Array]:
+    x, patches, kernel = saved
+    return _spread(y, kernel, stride, x.shape[1:3]), _kernel_gradient(patches, y, len(kernel))
+
+
+def _spread_backward(
+    stride: int, shape: tuple[int, int], saved: tuple[Array, Array], x: Array
+) -> tuple[Array, Array]:
+    y, kernel = saved
+    patches = _patches(x, len(kernel), stride)
+    return _times(patches, kernel), _kernel_gradient(patches, y, len(kernel))
+
+
+_convolve.defvjp(_convolve_forward, _convolve_backward)
 _spread.defvjp(
-    lambda y, kernel, stride, shape: (_spread(y, kernel, stride, shape), (y, kernel)),
-    lambda stride, shape, saved, x: (
-        _convolve(x, saved[1], stride),
-        _kernel_gradient(x, saved[0], stride, saved[1].shape[0]),
-    ),
-)
-_kernel_gradient.defvjp(
-    lambda x, y, stride, size: (_kernel_gradient(x, y, stride, size), (x, y)),
-    lambda stride, size, saved, kernel: (
-        _spread(saved[1], kernel, stride, saved[0].shape[1:3]),
-        _convolve(saved[0], kernel, stride),
-    ),
+    lambda y, kernel, stride, shape: (_spread(y, kernel, stride, shape), (y, kernel)), _spread_backward
 )
 
 
-def _few(channels: int, stride: int) -> bool:
-    """Whether a block has so few numbers that XLA's plain convolution is slower than one product."""
-    return channels * stride**2 < 16
+def _times(patches: Array, kernel: Array) -> Array:
+    """S, of patches that are there already."""
+    return patches @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def _kernel_gradient(patches: Array, y: Array, size: int) -> Array:
+    """K: one product of y with the patches of x."""
+    # The smaller one is turned, behind a barrier, and so is the result: XLA would choose otherwise.
+    patches, y = patches.reshape(-1, patches.shape[-1]), y.reshape(-1, y.shape[-1])
+    if patches.size > y.size:
+        kernel = jax.lax.optimization_barrier(jax.lax.optimization_barrier(y.T) @ patches).T
+    else:
+        kernel = jax.lax.optimization_barrier(patches.T) @ y
+    return kernel.reshape(size, size, -1, y.shape[-1])
 
 
 def _same(length: int, size: int, stride: int) -> tuple[int, int]:
@@ -172,31 +161,12 @@ def _same(length: int, size: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def _space_to_depth(x: Array, size: int, stride: int) -> Array:
-    """The padded x in blocks: [batch, rows, columns, stride * stride * c]."""
-    batch, height, width, channels = x.shape
-    x = jnp.pad(x, ((0, 0), _same(height, size, stride), _same(width, size, stride), (0, 0)))
-    rows, columns = x.shape[1] // stride, x.shape[2] // stride
-    x = x.reshape(batch, rows, stride, columns, stride, channels).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(batch, rows, columns, -1)
-
-
-def _shifted(x: Array, size: int, stride: int) -> list[Array]:
-    """What each of the kernel's blocks sees at each pixel of y: [batch, height of y, width of y, block]."""
-    blocks = size // stride
-    x = _space_to_depth(x, size, stride)
-    height, width = x.shape[1] - blocks + 1, x.shape[2] - blocks + 1
-    return [x[:, a : a + height, b : b + width] for a in range(blocks) for b in range(blocks)]
-
-
 def _patches(x: Array, size: int, stride: int) -> Array:
     """What the kernel sees at each pixel of y: [batch, height of y, width of y, size * size * c]."""
-    return jnp.concatenate(_shifted(x, size, stride), axis=-1)
-
-
-def _to_blocks(kernel: Array, stride: int) -> Array:
-    """The kernel by blocks: [size / stride, size / stride, stride * stride * c, o]."""
-    size, _, channels, features = kernel.shape
-    blocks = size // stride
-    w = kernel.reshape(blocks, stride, blocks, stride, channels, features)
-    return w.transpose(0, 2, 1, 3, 4, 5).reshape(blocks, blocks, -1, features)
+    batch, height, width, channels = x.shape
+    x = jnp.pad(x, ((0, 0), _same(height, size, stride), _same(width, size, stride), (0, 0)))
+    rows, columns = -(-height // stride), -(-width // stride)
+    # Whole steps of columns, so that what is copied lies side by side.
+    x = x.reshape(batch, x.shape[1], x.shape[2] // stride, stride * channels)
+    seen = [x[:, i : i + (rows - 1) * stride + 1 : stride] for i in range(size)]
+    return jnp.concatenate([row[:, :, j : j + columns] for row in seen for j in range(size // stride)], -1)

@@ -19,7 +19,7 @@ from infogan_jax.config import AutoencoderConfig
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.images import to_uint8
 from infogan_jax.networks.infogan import Table
-from infogan_jax.tasks.replica import AXIS, INIT_STREAM, Metrics, to_float
+from infogan_jax.tasks.replica import AXIS, INIT_STREAM, Metrics, norm, replica_mean, to_float
 from losses import masks, reconstruction
 
 _SAMPLES = 32
@@ -117,9 +117,9 @@ def step(config: AutoencoderConfig, state: State, images: Array) -> tuple[State,
         return error, (new.get("batch_stats", {}), {"error": error, "pixel_error": wrong})
 
     grads, (stats, metrics) = jax.grad(loss, has_aux=True)(state.params)
-    grads, metrics = jax.lax.pmean((grads, metrics), AXIS)
+    grads, metrics = replica_mean((grads, metrics))
     updates, opt = _optimizer(config).update(grads, state.opt, state.params)
-    metrics["grad_norm"] = optax.tree.norm(grads)
+    metrics["grad_norm"] = norm(grads)
     return State(state.step + 1, optax.apply_updates(state.params, updates), stats, opt), metrics
 
 

@@ -28,7 +28,16 @@ from infogan_jax.data.affine import affine_warp, draw_affine
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.images import to_uint8
 from infogan_jax.networks.infogan import Discriminator, Generator
-from infogan_jax.tasks.replica import AXIS, INIT_STREAM, Metrics, sample_key, this_replica, to_float
+from infogan_jax.tasks.replica import (
+    AXIS,
+    INIT_STREAM,
+    Metrics,
+    norm,
+    replica_mean,
+    sample_key,
+    this_replica,
+    to_float,
+)
 from losses.adversarial import discriminator_logistic, generator_non_saturating
 from losses.information import paired_mutual_information, weighted_information
 
@@ -121,8 +130,8 @@ def step(config: InfoGANConfig, state: State, images: Array) -> tuple[State, Met
         new = {"params": params["generator"], "stats": stats["generator"]}
         average = optax.incremental_update(new, average, 1 - config.optimizer.generator_ema)
     metrics |= {
-        "grad_norm_d": optax.tree.norm(grads["discriminator"]),
-        "grad_norm_g": optax.tree.norm(grads["generator"]),
+        "grad_norm_d": norm(grads["discriminator"]),
+        "grad_norm_g": norm(grads["generator"]),
     }
     return State(state.step + 1, state.key, params, stats, opt, average), metrics
 
@@ -199,7 +208,7 @@ def gradients(
     d_grads, _ = vjp((jnp.float32(1), jnp.float32(0)))
     _, g_grads = vjp((jnp.float32(0), jnp.float32(1)))
     grads = {"discriminator": d_grads, "generator": g_grads}
-    grads, metrics = jax.lax.pmean((grads, metrics), AXIS)
+    grads, metrics = replica_mean((grads, metrics))
     return grads, stats, metrics
 
 

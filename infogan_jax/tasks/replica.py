@@ -36,6 +36,16 @@ def this_replica(global_draw: Any, share: int) -> Any:
     return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, share), global_draw)
 
 
+def replica_mean(tree: Any) -> Any:
+    """The mean over the replicas; XLA would copy even what only one of them has."""
+    return jax.lax.pmean(tree, AXIS) if jax.lax.axis_size(AXIS) > 1 else tree
+
+
+def norm(tree: Any) -> Array:
+    """The Euclidean norm of all leaves together; `optax.tree.norm` writes their squares out first."""
+    return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(tree)))
+
+
 def to_float(config: Config, images: Array) -> Array:
     """Images uint8 [n, h, w, c] as floats in the range of the networks' images."""
     low, high = config.networks.image_range
