@@ -47,6 +47,11 @@ class _TrainOptions:
     """Go on from the newest checkpoint in the run's folder, with the run's own settings."""
     require_accelerator: bool = False
     """Refuse to train where JAX finds no GPU or TPU."""
+    profile: Path | None = None
+    """A folder for a profile of the program's second call, which TensorBoard and Perfetto show."""
+    compilation_cache: bool = True
+    """Keep compiled programs in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says, so that the
+    next run starts sooner."""
 
     @property
     def folder(self) -> Path:
@@ -61,6 +66,8 @@ class _EvalOptions:
     step: int | None = None
     """The step of the checkpoint; the newest by default. The report and figures of the run are those of
     the checkpoint that was measured last."""
+    compilation_cache: bool = True
+    """Keep compiled programs in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says."""
 
 
 def train(argv: Sequence[str] | None = None) -> int:
@@ -102,9 +109,18 @@ def _train(argv: list[str]) -> int:
         _check_new_folder(options.folder)
     config, run_dir = options.config, options.folder
     validate(config)
+    if options.profile:
+        _check_writable(options.profile)
+        if config.train.steps - (step or 0) <= config.train.steps_per_call:
+            raise UserError(
+                "--profile shows the program's second call, and there is one: lower "
+                f"--train.steps-per-call {config.train.steps_per_call}"
+            )
     image_shape = sources.check(config.data)
     _check_images(config, image_shape)
     devices = _devices(config, options.require_accelerator)
+    if options.compilation_cache:
+        _cache_compilations()
 
     dataset = sources.load(config.data)
 
@@ -114,7 +130,9 @@ def _train(argv: list[str]) -> int:
     command = f"{_command()} {config.experiment} --run-dir {shlex.quote(str(run_dir))} --resume"
     command += f" --train.steps {config.train.steps}"
     try:
-        stopped = loop.train(config, dataset, run_dir, resume_from=step, devices=devices)
+        stopped = loop.train(
+            config, dataset, run_dir, resume_from=step, devices=devices, profile=options.profile
+        )
     except loop.NonFiniteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -219,6 +237,8 @@ def _evaluate(argv: list[str]) -> int:
         raise UserError(f"--step is {options.step}: it must be 0 or more")
     run_folder.find_step(options.run_dir, options.step)
     _check_writable(options.run_dir)
+    if options.compilation_cache:
+        _cache_compilations()
     return _measure(options.run_dir, options.step, None)
 
 
@@ -229,6 +249,15 @@ def _measure(run_dir: Path, step: int | None, dataset: "sources.Dataset | None")
         print(line)
     print(f"report: {run_dir / 'report.html'}")
     return 0
+
+
+def _cache_compilations() -> None:
+    """Compiled programs outlive the process; a folder or thresholds that the user has set stay."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(home / "infogan-jax"))
 
 
 def _choices(name: str, allowed: list[str]) -> str:

@@ -108,6 +108,18 @@ class TestRun:
         assert metrics.read_bytes() == before
         assert again.stdout.splitlines() == done.stdout.splitlines()[2:]
 
+    @pytest.mark.parametrize(
+        ("option", "kept"), [("--compilation-cache", True), ("--no-compilation-cache", False)]
+    )
+    def test_compiled_programs_are_kept_for_the_user_or_not(
+        self, option, kept, finished, environment, tmp_path
+    ):
+        environment = {k: v for k, v in environment.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+        environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+        done = call(environment, "eval.py", finished[0] / "runs" / "digits-s0", option, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert any(tmp_path.glob("cache/infogan-jax/*-cache")) == kept
+
     def test_an_earlier_checkpoint_can_be_measured(self, finished, environment, tmp_path):
         cwd, _ = finished
         done = call(environment, "eval.py", "runs/digits-s0", "--step", "40", cwd=cwd)
@@ -220,6 +232,7 @@ REFUSED = {
     ),
     "steps per call zero": ("--train.steps-per-call 0", "--train.steps-per-call is 0: it must be 1 or more"),
     "no checkpoints kept": ("--train.keep 0", "--train.keep is 0: it must be 1 or more"),
+    "profile of one call": ("--train.steps 20 --profile prof", "--profile shows the program's second call"),
     "checkpoints never": ("--train.checkpoint-every 0", "--train.checkpoint-every is 0"),
     "keep every negative": ("--train.keep-every -1", "--train.keep-every is -1: it must be 0 or more"),
     "lambda negative": (

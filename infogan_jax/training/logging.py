@@ -82,14 +82,14 @@ class Log:
         self._writer.close()
 
     def write(self, record: Record) -> None:
-        """Adds a record: "step", "steps_per_second" and the metrics; "seconds" of training join them."""
+        """Adds a record: the step, its rates and metrics; "seconds" of training join them."""
         record = {"step": record["step"], "seconds": round(time.monotonic() - self._started, 3)} | record
         self._file.write(json.dumps(record) + "\n")
         step = int(record["step"])
         for name, value in record.items():
             if name != "step":
                 self._writer.add_scalar(name, value, step)
-        rate = f"{record['steps_per_second']:.3g} steps/s"
+        rate = f"{record['steps_per_second']:.3g} steps/s  {_work(record)}"
         losses = self._describe(record)
         self._progress.update(self._task, completed=step, rate=rate, losses=losses)
         now = time.monotonic()
@@ -99,3 +99,9 @@ class Log:
             self._console.print(
                 f"step {step}/{self._total}  {rate}  {left:.0f} s left  {losses}", soft_wrap=True
             )
+
+
+def _work(record: Record) -> str:
+    """The rate of arithmetic, and its share of what the devices can do where that is known."""
+    share = f" ({record['utilization']:.0%} of peak)" if "utilization" in record else ""
+    return f"{record['flops_per_second'] / 1e9:.3g} GFLOP/s{share}"

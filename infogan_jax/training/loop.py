@@ -4,6 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from infogan_jax.images import save_png, tile
 from infogan_jax.tasks.registry import task_of
 from infogan_jax.tasks.replica import AXIS, Metrics
 from infogan_jax.training.checkpoints import Checkpoints, abstract
-from infogan_jax.training.devices import check_batch
+from infogan_jax.training.devices import check_batch, peak_flops
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log
 
@@ -93,6 +94,7 @@ def train(
     resume_from: int | None = None,
     devices: Sequence[jax.Device] | None = None,
     console: Console | None = None,
+    profile: Path | None = None,
 ) -> signal.Signals | None:
     """Trains to ``config.train.steps``, or until a signal asks it to stop.
 
@@ -103,6 +105,7 @@ def train(
         resume_from: the step of the checkpoint to go on from; None starts anew.
         devices: the devices that share each batch; all local ones by default.
         console: where the progress line goes.
+        profile: where a profile of the second call is written, the first that nothing is compiled in.
 
     Returns:
         The signal that came, or None. The state is saved in both cases.
@@ -122,6 +125,8 @@ def train(
     task = task_of(config)
     samples, describe = task.samples(config, dataset), partial(task.describe, config)
     step = saved = resume_from or 0
+    second = step + settings.steps_per_call
+    flops, peak = 0.0, peak_flops(devices)
     with (
         # The first to be entered is the last to be left: a signal can't cut off a final save.
         Interrupts() as interrupts,
@@ -138,18 +143,24 @@ def train(
             called = time.monotonic()
             count = min(settings.steps_per_call, settings.steps - step)
             batches = device_batches(config, step, count, len(images), len(devices))
-            state, metrics = run_steps(state, images, batches)
-            # Before jax 0.8 pmap's results have a layout of their own, which Orbax does not know and for
-            # which the program would be compiled a second time. Later this does nothing.
-            state = jax.device_put(state, placement)
-            # Reading the metrics also awaits the call: fake CPU devices must not run ahead.
-            metrics = {name: np.asarray(values) for name, values in metrics.items()}
+            # The program's own count; a scan counts as one step of it. Reuses what the call traces.
+            flops = flops or _flops(run_steps.lower(state, images, batches)) * len(devices)
+            with jax.profiler.trace(str(profile)) if profile and step == second else nullcontext():
+                state, metrics = run_steps(state, images, batches)
+                # Before jax 0.8 pmap's results have a layout of their own, which Orbax does not know and for
+                # which the program would be compiled a second time. Later this does nothing.
+                state = jax.device_put(state, placement)
+                # Reading the metrics also awaits the call: fake CPU devices must not run ahead.
+                metrics = {name: np.asarray(values) for name, values in metrics.items()}
             _check_finite(metrics, step, run_dir)
             before, step = step, step + count
+            rate = count / (time.monotonic() - called)
             log.write(
                 {
                     "step": step,
-                    "steps_per_second": round(count / (time.monotonic() - called), 3),
+                    "steps_per_second": round(rate, 3),
+                    "flops_per_second": round(rate * flops),
+                    **({"utilization": round(rate * flops / peak, 4)} if peak else {}),
                     **{name: float(values.mean()) for name, values in metrics.items()},
                 }
             )
@@ -161,6 +172,11 @@ def train(
         if step != saved:
             checkpoints.save(step, state, config)
     return interrupts.received
+
+
+def _flops(lowered: jax.stages.Lowered) -> float:
+    """Floating-point operations of a program on one device, 0 where the backend doesn't count them."""
+    return float((lowered.cost_analysis() or {}).get("flops", 0.0))
 
 
 def _passed(every: int, before: int, after: int) -> bool:

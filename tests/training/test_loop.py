@@ -25,7 +25,7 @@ def run(config, dataset, folder, devices=1, **options):
 
 def records(folder):
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    clock = ("seconds", "steps_per_second")
+    clock = ("seconds", "steps_per_second", "flops_per_second")
     return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
 
 
@@ -51,6 +51,20 @@ def test_leaves_checkpoints_log_samples_and_tensorboard(straight):
     with Image.open(samples[-1]) as image:
         assert np.asarray(image).std() > 0
     assert any((straight / "tensorboard").iterdir())
+
+
+def test_the_rate_of_arithmetic_is_the_steps_times_their_products(straight, tiny_config):
+    record = json.loads((straight / "metrics.jsonl").read_text().splitlines()[-1])
+    # The transposed convolution to 8x8x1 alone has 4x4x8 inputs that each spread to 16 pixels.
+    least = 2 * tiny_config.train.batch * 4 * 4 * 8 * 16
+    assert least * 10 < record["flops_per_second"] / record["steps_per_second"] < least * 1000
+    assert "utilization" not in record  # Of a CPU the peak isn't known.
+
+
+def test_a_profile_is_written_of_the_second_call(tiny_config, digits, tmp_path):
+    run(settings(tiny_config, steps=10), digits, tmp_path / "run", profile=tmp_path / "profile")
+    (profile,) = (tmp_path / "profile").rglob("*.xplane.pb")
+    assert profile.stat().st_size > 0
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
