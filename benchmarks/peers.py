@@ -135,6 +135,8 @@ def check(config: InfoGANConfig) -> None:
     objective = config.objective
     if objective.invariance.weight or objective.instance_noise or config.optimizer.generator_ema:
         raise ValueError("code invariance, instance noise and averaged weights are not in the peer")
+    if config.model.dtype != "float32":
+        raise ValueError("the peer computes in float32")
     if not config.codes.codes:
         raise ValueError("the peer needs a latent code")
 

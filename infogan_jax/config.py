@@ -74,6 +74,14 @@ class Optimizer:
 
 
 @dataclass(frozen=True)
+class Model:
+    """How the networks compute."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of activations and products; weights, optimiser, statistics and losses are float32 in any case."""
+
+
+@dataclass(frozen=True)
 class Train:
     """The length and rhythm of a run."""
 
@@ -100,6 +108,7 @@ class Config:
     experiment: tyro.conf.Suppress[str]
     data: Data
     train: Train
+    model: Model = Model()
     seed: int = 0
     """Seed of the weights, the draws and the order of the images."""
 

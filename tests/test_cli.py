@@ -232,6 +232,7 @@ REFUSED = {
     ),
     "steps per call zero": ("--train.steps-per-call 0", "--train.steps-per-call is 0: it must be 1 or more"),
     "no checkpoints kept": ("--train.keep 0", "--train.keep is 0: it must be 1 or more"),
+    "dtype unknown": ("--model.dtype float16", "invalid choice 'float16' for argument '--model.dtype'"),
     "profile of one call": ("--train.steps 20 --profile prof", "--profile shows the program's second call"),
     "checkpoints never": ("--train.checkpoint-every 0", "--train.checkpoint-every is 0"),
     "keep every negative": ("--train.keep-every -1", "--train.keep-every is -1: it must be 0 or more"),

@@ -86,6 +86,7 @@ SECTIONS = [
     ("networks",),
     ("networks", "generator", 0),
     ("train",),
+    ("model",),
     ("objective",),
     ("objective", "invariance"),
     ("optimizer",),

@@ -1,10 +1,16 @@
-"""Generator, and discriminator with the recognition network Q: Linen modules that read tables."""
+"""Generator, and discriminator with the recognition network Q: Linen modules that read tables.
+
+Each computes in its ``dtype``, float32 or bfloat16. Weights and batch norm's statistics are float32 in any
+case, and so is what comes out: images, logits and posteriors.
+"""
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from infogan_jax.networks.layers import conv, conv_transpose
 from infogan_jax.networks.tables import KERNEL_SIZE, Layer
@@ -12,28 +18,36 @@ from infogan_jax.networks.tables import KERNEL_SIZE, Layer
 # DCGAN (Radford et al. 2016) draws all weights with this deviation; the authors' code does too.
 _init = nn.initializers.normal(0.02)
 
+# Those that end a network leave its dtype first.
 _ACTIVATIONS = {
     "relu": nn.relu,
     "lrelu": lambda x: nn.leaky_relu(x, 0.1),
-    "sigmoid": nn.sigmoid,
-    "tanh": nn.tanh,
-    "linear": lambda x: x,
+    "sigmoid": lambda x: nn.sigmoid(x.astype(jnp.float32)),
+    "tanh": lambda x: nn.tanh(x.astype(jnp.float32)),
+    "linear": lambda x: x.astype(jnp.float32),
 }
+
+
+def _dense(features: int, dtype: DTypeLike, **options: Any) -> nn.Dense:
+    return nn.Dense(features, dtype=dtype, kernel_init=_init, **options)
 
 
 class _Convolution(nn.Module):
     """A convolution or transposed convolution with its weights."""
 
     layer: Layer
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         (features,) = self.layer.features
         kernel = self.param("kernel", _init, (KERNEL_SIZE, KERNEL_SIZE, x.shape[-1], features))
         convolve = {"conv": conv, "up": conv_transpose}[self.layer.kind]
-        x = convolve(x, kernel, stride=self.layer.stride)
+        x = convolve(x.astype(self.dtype), kernel.astype(self.dtype), stride=self.layer.stride)
         # Batch norm has an offset of its own.
-        return x if self.layer.norm else x + self.param("bias", nn.initializers.zeros, (1, 1, 1, features))
+        if self.layer.norm:
+            return x
+        return x + self.param("bias", nn.initializers.zeros, (1, 1, 1, features)).astype(self.dtype)
 
 
 class Table(nn.Module):
@@ -42,10 +56,12 @@ class Table(nn.Module):
     Attributes:
         layers: the rows.
         axis_name: the pmapped axis; batch norm then uses the statistics of the whole batch.
+        dtype: what it computes in.
     """
 
     layers: tuple[Layer, ...]
     axis_name: str | None = None
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
@@ -53,12 +69,13 @@ class Table(nn.Module):
         for layer in self.layers:
             if layer.kind == "dense":
                 x = x.reshape(len(x), -1)
-                x = nn.Dense(math.prod(layer.features), use_bias=not layer.norm, kernel_init=_init)(x)
+                x = _dense(math.prod(layer.features), self.dtype, use_bias=not layer.norm)(x)
                 x = x.reshape(len(x), *layer.features)
             else:
-                x = _Convolution(layer)(x)
+                x = _Convolution(layer, self.dtype)(x)
             if layer.norm:
-                x = nn.BatchNorm(not train, momentum=0.99, axis_name=self.axis_name if train else None)(x)
+                axis_name = self.axis_name if train else None
+                x = nn.BatchNorm(not train, momentum=0.99, dtype=self.dtype, axis_name=axis_name)(x)
             x = _ACTIVATIONS[layer.activation](x)
         return x
 
@@ -68,11 +85,12 @@ class Generator(nn.Module):
 
     layers: tuple[Layer, ...]
     axis_name: str | None = None
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, inputs: Array, train: bool) -> Array:
         """Makes images in the range of the last row's activation."""
-        return Table(self.layers, self.axis_name, name="table")(inputs, train)
+        return Table(self.layers, self.axis_name, self.dtype, name="table")(inputs, train)
 
 
 class Discriminator(nn.Module):
@@ -82,14 +100,15 @@ class Discriminator(nn.Module):
     q_head: tuple[Layer, ...]
     posterior_dim: int
     axis_name: str | None = None
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> tuple[Array, Array]:
         """Returns D's logit that an image is real, and Q's numbers for all codes."""
-        features = Table(self.trunk, self.axis_name, name="trunk")(images, train)
+        features = Table(self.trunk, self.axis_name, self.dtype, name="trunk")(images, train)
         features = features.reshape(len(features), -1)
-        logits = nn.Dense(1, kernel_init=_init, name="d_logit")(features)[:, 0]
+        logits = _dense(1, self.dtype, name="d_logit")(features)[:, 0].astype(jnp.float32)
         if self.posterior_dim == 0:
             return logits, jnp.zeros((len(images), 0))
-        hidden = Table(self.q_head, self.axis_name, name="q_head")(features, train)
-        return logits, nn.Dense(self.posterior_dim, kernel_init=_init, name="q_output")(hidden)
+        hidden = Table(self.q_head, self.axis_name, self.dtype, name="q_head")(features, train)
+        return logits, _dense(self.posterior_dim, self.dtype, name="q_output")(hidden).astype(jnp.float32)

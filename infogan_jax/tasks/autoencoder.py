@@ -50,9 +50,9 @@ class _Autoencoder(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array, train: bool) -> Array:
-        networks = self.config.networks
-        code = Table(networks.encoder, AXIS, name="encoder")(images, train)
-        return Table(networks.decoder, AXIS, name="decoder")(code, train)
+        networks, dtype = self.config.networks, self.config.model.dtype
+        code = Table(networks.encoder, AXIS, dtype, name="encoder")(images, train)
+        return Table(networks.decoder, AXIS, dtype, name="decoder")(code, train)
 
 
 def _optimizer(config: AutoencoderConfig) -> optax.GradientTransformation:

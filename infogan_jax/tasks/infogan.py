@@ -67,11 +67,12 @@ class State:
 
 
 def _generator(config: InfoGANConfig) -> Generator:
-    return Generator(config.networks.generator, AXIS)
+    return Generator(config.networks.generator, AXIS, config.model.dtype)
 
 
 def _discriminator(config: InfoGANConfig) -> Discriminator:
-    return Discriminator(config.networks.trunk, config.networks.q_head, config.codes.posterior_dim, AXIS)
+    networks, outputs = config.networks, config.codes.posterior_dim
+    return Discriminator(networks.trunk, networks.q_head, outputs, AXIS, config.model.dtype)
 
 
 def _optimizers(config: InfoGANConfig) -> dict[str, optax.GradientTransformation]:

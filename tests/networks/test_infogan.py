@@ -1,5 +1,6 @@
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -209,3 +210,31 @@ def test_a_split_batch_is_normalised_as_a_whole():
     np.testing.assert_allclose(split_q.reshape(4, -1), q, rtol=1e-3, atol=1e-4)
     for a, b in zip(jax.tree.leaves(stats), jax.tree.leaves(split_stats), strict=True):
         np.testing.assert_allclose(b, np.stack([a, a]), rtol=1e-4, atol=1e-5)
+
+
+# Mixed precision
+
+
+@pytest.mark.parametrize(
+    ("half", "full", "shape"),
+    [
+        (Generator(GENERATOR, dtype="bfloat16"), Generator(GENERATOR), (5,)),
+        (Discriminator(TRUNK, Q_HEAD, 4, dtype="bfloat16"), Discriminator(TRUNK, Q_HEAD, 4), (8, 8, 1)),
+    ],
+    ids=["generator", "discriminator"],
+)
+def test_bfloat16_is_for_products_and_activations_alone(half, full, shape):
+    apply, variables, inputs = build(half, shape, 10)
+    # Its weights and statistics are those of float32.
+    chex.assert_trees_all_equal_shapes_and_dtypes(variables, build(full, shape, 10)[1])
+    program = str(jax.make_jaxpr(lambda v, x: half.apply(v, x, train=False))(variables, inputs))
+    products = [line for line in program.splitlines() if "dot_general[" in line or "conv_general" in line]
+    assert products and all("bf16[" in line for line in products)
+    _, new = apply(variables, inputs, train=True, mutable="batch_stats")
+    chex.assert_trees_all_equal_shapes_and_dtypes(new["batch_stats"], variables["batch_stats"])
+    rough = outputs(apply, variables, inputs, False)
+    exact = outputs(build(full, shape, 10)[0], variables, inputs, False)
+    assert rough.dtype == np.float32
+    # bfloat16 has 8 bits: a relative error of 1/256 in each of a few products.
+    error = np.abs(rough - exact).max() / np.abs(exact).max()
+    assert 1e-4 < error < 0.05

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
-from infogan_jax.config import Invariance, Objective, Optimizer
+from infogan_jax.config import Invariance, Model, Objective, Optimizer
 from infogan_jax.data.affine import affine_warp, draw_affine
 from infogan_jax.networks.infogan import Discriminator, Generator
 from infogan_jax.networks.tables import Layer, Networks
@@ -603,3 +603,14 @@ def test_what_is_recognised_depends_on_the_statistics_and_not_on_the_neighbours(
     assert np.abs(real - fake).max() > 1e-2
     for name, whole in (("real", real), ("fake", fake)):
         np.testing.assert_allclose(recognize(state, floats[:1], stats=name), whole[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_in_bfloat16_keeps_its_state_and_terms_in_float32(base, state, images):
+    half = dataclasses.replace(base, model=Model("bfloat16"))
+    new, metrics = on_one_replica(infogan.step, half)(state, images)
+    chex.assert_trees_all_equal_shapes_and_dtypes(new, state)
+    assert {value.dtype for value in metrics.values()} == {jnp.dtype("float32")}
+    _, exact = on_one_replica(infogan.step, base)(state, images)
+    errors = {name: abs(float(metrics[name] - exact[name])) for name in exact}
+    assert all(error < 0.1 * max(1, abs(float(exact[name]))) for name, error in errors.items()), errors
+    assert max(errors.values()) > 1e-5
