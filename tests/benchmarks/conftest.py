@@ -5,9 +5,9 @@ from importlib.util import find_spec
 TORCH = find_spec("torch") is not None
 
 # Not collected, and said so, instead of skipped: a skip is for what ought to be there.
-collect_ignore = [] if TORCH else ["test_peers.py"]
+collect_ignore = [] if TORCH else ["test_torch_step.py"]
 
 
 def pytest_report_header():
     """Says what is left out."""
-    return None if TORCH else "without PyTorch (extra bench): tests/benchmarks/test_peers.py is left out"
+    return None if TORCH else "without PyTorch (extra bench): tests/benchmarks/test_torch_step.py is left out"

@@ -5,9 +5,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peers
 import pytest
 import torch
+import torch_step
 
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
 from infogan_jax.config import Data, InfoGANConfig, Invariance, Objective, Train
@@ -18,7 +18,7 @@ from infogan_jax.training.loop import compile_steps
 BATCH = 8
 CODES = LatentCodes(5, (Categorical(10), Uniform(-1, 1), Normal(0, 2, sigma=0.5), Bernoulli(0.3)))
 CONFIG = InfoGANConfig(
-    experiment="peers",
+    experiment="torch",
     data=Data("tfds", "mnist"),
     codes=CODES,
     networks=tables.MNIST,
@@ -53,8 +53,8 @@ def ours():
 def theirs(ours):
     """The peer with the same weights, its images, and the draw that our step makes."""
     state, images, *_ = ours
-    peer = peers.Peer(CONFIG)
-    peers.load_weights(peer, state)
+    peer = torch_step.Peer(CONFIG)
+    torch_step.load_weights(peer, state)
     code_key = jax.random.split(jax.random.fold_in(state.key, state.step), 5)[0]
     draw = {name: torch.tensor(np.array(v)) for name, v in CODES.sample(code_key, BATCH).items()}
     draw["c1"] = draw["c1"].long()
@@ -62,7 +62,7 @@ def theirs(ours):
 
 
 def layout(player, tree):
-    return peers.torch_layout(CONFIG, player, tree)
+    return torch_step.torch_layout(CONFIG, player, tree)
 
 
 def test_the_losses_are_ours(ours, theirs):
@@ -109,7 +109,7 @@ def test_running_statistics_are_copied(ours, theirs):
     state, *_ = ours
     peer, _, _ = theirs
     marked = jax.tree.map(lambda x: x + 0.5, state.stats)
-    peers.load_weights(peer, state.replace(stats=marked))
+    torch_step.load_weights(peer, state.replace(stats=marked))
     norm = next(m for m in peer.generator if isinstance(m, torch.nn.BatchNorm1d))
     np.testing.assert_array_equal(norm.running_mean, np.full(1024, 0.5))
     np.testing.assert_array_equal(norm.running_var, np.full(1024, 1.5))
@@ -117,7 +117,7 @@ def test_running_statistics_are_copied(ours, theirs):
 
 def test_its_own_draw_is_from_the_priors():
     torch.manual_seed(0)
-    draw = peers.sample(CONFIG, 4000)
+    draw = torch_step.sample(CONFIG, 4000)
     like = CODES.sample(jax.random.key(0), 4000)
     assert draw.keys() == like.keys()
     for name, values in draw.items():
@@ -128,4 +128,4 @@ def test_its_own_draw_is_from_the_priors():
 
 def test_it_refuses_what_it_lacks():
     with pytest.raises(ValueError, match="code invariance"):
-        peers.Peer(dataclasses.replace(CONFIG, objective=Objective(invariance=Invariance(weight=1.0))))
+        torch_step.Peer(dataclasses.replace(CONFIG, objective=Objective(invariance=Invariance(weight=1.0))))

@@ -1,0 +1,242 @@
+"""The training step as several libraries do it, timed in turn.
+
+Each side runs in a process of its own, which stands still while another is timed: libraries keep
+threads that would otherwise take each other's cores. The sides alternate, so a slow spell of the
+machine meets all of them, and the rate of a plain matrix product next to each says how fast the
+machine was.
+"""
+
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any, Literal, NamedTuple
+
+import machine
+import numpy as np
+
+from infogan_jax.config import InfoGANConfig
+from infogan_jax.experiments import EXPERIMENTS
+
+Side = Literal["ours", "eager", "channels_last", "compile", "plain_flax", "floor"]
+
+NAMES: dict[Side, str] = {
+    "ours": "ours (JAX)",
+    "eager": "eager PyTorch",
+    "channels_last": "PyTorch, channels last",
+    "compile": "PyTorch, torch.compile",
+    "plain_flax": "plain Flax, a call a step",
+    "floor": "the step's products and Adam alone",
+}
+
+IMAGES = 4096
+"""Random images that the batches are taken from."""
+
+MATRIX = 2048
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is timed: an experiment's step at a batch size, several of them at a time."""
+
+    experiment: str
+    batch: int
+    steps: int
+    rounds: int
+
+    @property
+    def config(self) -> InfoGANConfig:
+        """The experiment's configuration at this batch size."""
+        config = EXPERIMENTS[self.experiment]
+        return replace(config, train=replace(config.train, batch=self.batch))
+
+
+class Work(NamedTuple):
+    """What a side can be asked to do; each call returns when it is done."""
+
+    steps: Callable[[], Any]
+    matrix_product: Callable[[], Any]
+
+
+def prepare_ours(job: Job) -> Work:
+    """Our step as a run calls it: one compiled program for all steps, on one device."""
+    jax = _start_jax()
+    from infogan_jax.training.loop import compile_steps, device_batches, initial_state, replicated
+
+    devices = jax.local_devices()[:1]
+    images = jax.device_put(_random_images(job.config), replicated(devices))
+    run = compile_steps(job.config, devices)
+    state = initial_state(job.config, devices)
+    done = 0
+
+    def steps() -> None:
+        nonlocal state, done
+        batches = device_batches(job.config, done, job.steps, IMAGES, len(devices))
+        state, metrics = run(state, images, batches)
+        jax.block_until_ready((state, metrics))
+        done += job.steps
+
+    return Work(steps, _jax_product())
+
+
+def prepare_plain_flax(job: Job) -> Work:
+    """The same in Flax's own layers, called from Python once a step with images from the host."""
+    jax = _start_jax()
+    import flax_step
+
+    from infogan_jax.training.loop import device_batches
+
+    images, state, step = (
+        _random_images(job.config),
+        flax_step.init(job.config),
+        flax_step.compile(job.config),
+    )
+    done = 0
+
+    def steps() -> None:
+        nonlocal state, done
+        for batch in device_batches(job.config, done, job.steps, IMAGES, 1)[0]:
+            state, metrics = step(state, images[batch])
+        jax.block_until_ready((state, metrics))
+        done += job.steps
+
+    return Work(steps, _jax_product())
+
+
+def prepare_floor(job: Job) -> Work:
+    """What no step can go below: its matrix products, each at its own shape, and Adam's memory traffic."""
+    jax = _start_jax()
+    import limits
+
+    floor = limits.compile_floor(job.config)
+    return Work(lambda: [jax.block_until_ready(floor()) for _ in range(job.steps)], _jax_product())
+
+
+def prepare_torch(job: Job, *, channels_last: bool = False, compiled: bool = False) -> Work:
+    """The same step in PyTorch."""
+    import torch
+    import torch_step
+
+    from infogan_jax.training.loop import device_batches
+
+    torch.set_num_threads(machine.threads())
+    peer = torch_step.Peer(job.config, channels_last=channels_last, compiled=compiled)
+    images = torch.from_numpy(_random_images(job.config)).permute(0, 3, 1, 2).contiguous()
+    done = 0
+
+    def steps() -> None:
+        nonlocal done
+        (batches,) = torch.from_numpy(device_batches(job.config, done, job.steps, IMAGES, 1))
+        for batch in batches:
+            peer.step(images[batch], torch_step.sample(job.config, job.batch))
+        done += job.steps
+
+    a = torch.from_numpy(np.random.default_rng(0).standard_normal((MATRIX, MATRIX), np.float32))
+    return Work(steps, lambda: torch.mm(a, a))
+
+
+_PREPARE: dict[Side, Callable[[Job], Work]] = {
+    "ours": prepare_ours,
+    "eager": prepare_torch,
+    "channels_last": partial(prepare_torch, channels_last=True),
+    "compile": partial(prepare_torch, compiled=True),
+    "plain_flax": prepare_plain_flax,
+    "floor": prepare_floor,
+}
+
+
+def measure(job: Job, sides: Sequence[Side]) -> dict[str, dict[Side, list[float]]]:
+    """Milliseconds of a "step" and GFLOP/s of a "product" of each side, one number for each round."""
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[Side, Connection] = {}
+    for side in sides:
+        pipes[side], theirs = context.Pipe()
+        context.Process(target=_work, args=(side, job, theirs), daemon=True).start()
+        theirs.close()
+        try:
+            pipes[side].recv()
+        except EOFError:
+            sys.exit(f"{NAMES[side]} could not start: its error is above")
+    found: dict[str, dict[Side, list[float]]] = {
+        name: {side: [] for side in sides} for name in ("step", "product")
+    }
+    for _ in range(job.rounds):
+        for side, pipe in pipes.items():
+            found["product"][side].append(2e-9 * MATRIX**3 / _time(pipe, "matrix_product"))
+            found["step"][side].append(1e3 * _time(pipe, "steps") / job.steps)
+    for pipe in pipes.values():
+        pipe.send(None)
+    return found
+
+
+def ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
+    """The ratio in each round."""
+    return [a / b for a, b in zip(of, to, strict=True)]
+
+
+def median_min_max(values: Iterable[float], form: str) -> tuple[str, str, str]:
+    """For a table's three columns."""
+    values = list(values)
+    return (format(statistics.median(values), form), format(min(values), form), format(max(values), form))
+
+
+def check(experiment: str, **counts: int) -> None:
+    """Refuses what can't be timed, before a process starts."""
+    known = [name for name, config in EXPERIMENTS.items() if isinstance(config, InfoGANConfig)]
+    if experiment not in known:
+        sys.exit(f"{experiment!r}: it must be one of {', '.join(known)}")
+    for name, count in counts.items():
+        least = 2 if name == "batch" else 1
+        if count < least:
+            sys.exit(f"--{name} {count}: it must be {least} or more")
+    import torch_step
+
+    try:
+        torch_step.check(EXPERIMENTS[experiment])
+    except ValueError as error:
+        sys.exit(f"{experiment!r}: {error}")
+
+
+def _work(side: Side, job: Job, requests: Connection) -> None:
+    """A side's process: does what it is asked to, says how long it took, and waits."""
+    work = _PREPARE[side](job)
+    # Compiles, and lets a library choose its kernels.
+    for task in (*work, *work):
+        task()
+    requests.send("ready")
+    while (name := requests.recv()) is not None:
+        started = time.perf_counter()
+        getattr(work, name)()
+        requests.send(time.perf_counter() - started)
+
+
+def _time(pipe: Connection, task: str) -> float:
+    # A library's threads spin for some milliseconds before they sleep.
+    time.sleep(0.2)
+    pipe.send(task)
+    return pipe.recv()
+
+
+def _start_jax() -> Any:
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+    os.environ["NPROC"] = str(machine.threads())  # The number of XLA's threads, read when its client starts.
+    return jax
+
+
+def _jax_product() -> Callable[[], Any]:
+    import jax
+
+    a = jax.numpy.asarray(np.random.default_rng(0).standard_normal((MATRIX, MATRIX), np.float32))
+    product = jax.jit(lambda x: x @ x)
+    return lambda: product(a).block_until_ready()
+
+
+def _random_images(config: InfoGANConfig) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (IMAGES, *config.networks.image_shape), np.uint8)
