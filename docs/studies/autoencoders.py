@@ -80,7 +80,7 @@ def draw(path: Path, rows: dict[str, np.ndarray]) -> None:
         ax.set_ylabel(name, rotation=0, ha="right", va="center")
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
-    figure.savefig(path)
+    figure.savefig(path, bbox_inches="tight")
 
 
 def main() -> None:
