@@ -31,6 +31,7 @@ from infogan_jax.fitting import (
     forward_objective,
     gaussian_log_density,
     grid_objective,
+    mixture_log_density,
 )
 
 WEIGHTS, MEANS, SCALES = np.array([0.65, 0.35]), np.array([-3.0, 3.0]), np.array([0.8, 1.1])
@@ -102,16 +103,9 @@ def fit_mixture(seed: int) -> tuple[Fit[GaussianMixture], dict[float, GradientFi
         key, x, 2, covariance="diag", start=start, tolerance=1e-7, max_iterations=300
     )
 
-    def log_q(theta: dict[str, Array], x: Array) -> Array:
-        each = log_normal(x, theta["means"][None], jnp.exp(theta["log_scales"])[None])
-        return jax.nn.logsumexp(each + jax.nn.log_softmax(theta["logits"])[None], axis=1)
-
-    def log_normal(x: Array, mean: Array, scale: Array) -> Array:
-        return jax.scipy.stats.norm.logpdf(x, mean, scale)
-
-    theta = {"logits": jnp.zeros(2), "means": jnp.array(means), "log_scales": jnp.log(jnp.array(scales))}
-    theta = jax.tree.map(lambda a: a.astype(jnp.float32), theta)
-    objective = forward_objective(lambda _: jnp.asarray(x), log_q)
+    theta = {"logits": np.zeros(2), "means": means[:, None], "log_scales": np.log(scales)[:, None]}
+    theta = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), theta)
+    objective = forward_objective(lambda _: jnp.asarray(x), mixture_log_density)
     by_gradient = {
         rate: fit_by_gradient(key, objective, theta, optax.adam(rate), steps=300) for rate in RATES
     }

@@ -2,7 +2,7 @@
 
 | file | what it holds |
 |---|---|
-| `gradient` | KL in both directions as objectives, and the loop that lowers them with optax |
+| `gradient` | KL in both directions as objectives, densities, and the loop that lowers them with optax |
 | `em` | expectation-maximisation for any model |
 | `gaussian_mixture`, `bernoulli_mixture` | mixtures fitted by it |
 | `mixture` | what mixtures share: predictive score, responsibilities, BIC, restarts |
@@ -20,6 +20,7 @@ from infogan_jax.fitting.gradient import (
     gaussian_log_density,
     gaussian_objective,
     grid_objective,
+    mixture_log_density,
     pmf_objective,
     reverse_objective,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "gaussian_objective",
     "grid_objective",
     "kmeans",
+    "mixture_log_density",
     "pmf_objective",
     "reverse_objective",
 ]

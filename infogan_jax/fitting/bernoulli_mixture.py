@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from infogan_jax.fitting import mixture
+from infogan_jax.fitting import checks, mixture
 from infogan_jax.fitting.em import Fit, careful_mean
 from losses.checks import check_count, check_key, number
 
@@ -102,7 +102,7 @@ class BernoulliMixture(mixture.Mixture):
 
 
 def _binary(x: Array) -> Array:
-    if not ((x == 0) | (x == 1)).all():
+    if not checks.holds(x, lambda x: (x == 0) | (x == 1)):
         raise ValueError("x holds a value other than 0 and 1: compare it with a threshold first")
     return x
 
@@ -167,7 +167,8 @@ def fit_bernoulli_mixture(
         restarts: starts to draw, of which the best fit is kept; 1 if left out.
         tolerance: the gain in mean log-likelihood, in nats a row, at which it stops.
         max_iterations: the most updates of a restart.
-        probability_floor: the smallest probability of a 0 or a 1, below one half.
+        probability_floor: the smallest probability of a 0 or a 1: from the resolution of the fit's
+            type (1.2e-7 in float32) to below one half.
 
     Returns:
         The best restart's fit; ``params`` is a `BernoulliMixture`.
@@ -179,7 +180,6 @@ def fit_bernoulli_mixture(
     References:
         Bishop 2006, "Pattern recognition and machine learning", section 9.3.3.
     """
-    number("probability_floor", probability_floor, above=0, below=0.5)
     x, starts = mixture.prepare(
         key,
         x,
@@ -190,6 +190,8 @@ def fit_bernoulli_mixture(
         tolerance=tolerance,
         max_iterations=max_iterations,
     )
+    # 1 - floor must stay below 1, or the logarithm of what is left of a probability is infinite.
+    number("probability_floor", probability_floor, at_least=float(jnp.finfo(x.dtype).eps), below=0.5)
     if isinstance(starts, BernoulliMixture):
         starts = jax.tree.map(lambda a: a.astype(x.dtype), starts)
     return _fit(

@@ -3,9 +3,10 @@
 Numbers, counts and keys are looked at by `losses.checks`; here is what only fits ask for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -14,6 +15,9 @@ from losses.checks import check_count
 
 def rows(x: Any) -> Array:
     """A data set with an example in each row, as floats [rows, columns] of at least single precision.
+
+    Values are looked at outside of ``jit`` only: of an array that is being traced, the shape and the
+    type are checked and nothing else.
 
     Raises:
         TypeError: the entries aren't real numbers.
@@ -26,9 +30,18 @@ def rows(x: Any) -> Array:
         raise ValueError(f"x has shape {x.shape}: it must be [rows, columns], both above zero")
     if not jnp.issubdtype(x.dtype, jnp.floating) or jnp.finfo(x.dtype).bits < 32:
         x = x.astype(jnp.float32)
-    if not jnp.isfinite(x).all():
+    if not holds(x, jnp.isfinite):
         raise ValueError("x holds a value that is not finite: all must be finite")
     return x
+
+
+def holds(x: Array, property_of: Callable[[Array], Array]) -> bool:
+    """Whether every entry has a property; of an array that is being traced, nobody knows: it passes."""
+    if isinstance(x, jax.core.Tracer):
+        return True
+    # A constant inside of a traced function is known, but what is computed of it would be traced.
+    with jax.ensure_compile_time_eval():
+        return bool(property_of(x).all())
 
 
 def components_for(x: Array, components: int) -> None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from losses.checks import check_count, check_function
+from losses.checks import check_count, check_function, check_rank, number
 
 Params = TypeVar("Params")
 Posterior = TypeVar("Posterior")
@@ -105,8 +105,10 @@ def em(
         The fit.
 
     Raises:
-        TypeError: ``max_iterations`` isn't a whole number, or the M-step changes the params' types.
-        ValueError: ``max_iterations`` is below zero.
+        TypeError: ``max_iterations`` or ``tolerance`` isn't a number, ``expectation`` doesn't return a
+            pair that begins with a float, or ``maximization`` changes the params' structure or types.
+        ValueError: ``max_iterations`` or ``tolerance`` is below zero, the log-likelihood isn't one number,
+            or ``maximization`` changes a shape.
 
     References:
         Dempster, Laird and Rubin 1977, "Maximum likelihood from incomplete data via the EM algorithm".
@@ -116,11 +118,13 @@ def em(
     check_count("max_iterations", max_iterations, at_least=0)
     check_function("expectation", expectation)
     check_function("maximization", maximization)
-    log_likelihood = jax.eval_shape(expectation, params)[0]
-    if log_likelihood.shape != ():
-        raise ValueError(
-            f"expectation returns a log-likelihood of shape {log_likelihood.shape}: it must be one number"
-        )
+    # An array may be traced, so that its value isn't known.
+    if isinstance(tolerance, jax.Array | np.ndarray):
+        check_rank("[]", tolerance=tolerance)
+    else:
+        number("tolerance", tolerance, at_least=0)
+    params = jax.tree.map(jnp.asarray, params)
+    log_likelihood = _check_steps(params, expectation, maximization)
 
     def go_on(carry: tuple) -> Array:
         return ~carry[-1]
@@ -139,9 +143,45 @@ def em(
 
     trace = jnp.full(max_iterations + 1, jnp.nan, log_likelihood.dtype)
     last = jnp.array(-jnp.inf, log_likelihood.dtype)
-    start = (jax.tree.map(jnp.asarray, params), trace, 0, last, False, LIMIT, False)
+    start = (params, trace, 0, last, False, LIMIT, False)
     params, trace, updates, _, _, status, _ = jax.lax.while_loop(go_on, iterate, start)
     return Fit(params, trace, updates, status)
+
+
+def _check_steps(
+    params: Params,
+    expectation: Callable[[Params], tuple[Array, Posterior]],
+    maximization: Callable[[Params, Posterior], Params],
+) -> jax.ShapeDtypeStruct:
+    """Refuses an E-step or an M-step that the loop can't carry; gives the log-likelihood's type."""
+    result = jax.eval_shape(expectation, params)
+    if not isinstance(result, tuple) or len(result) != 2:
+        what = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
+        raise TypeError(f"expectation returns {what}: it must return a log-likelihood and a posterior")
+    log_likelihood, posterior = result
+    if not isinstance(log_likelihood, jax.ShapeDtypeStruct):
+        what = type(log_likelihood).__name__
+        raise TypeError(f"expectation returns a {what} as log-likelihood: it must be one float")
+    if log_likelihood.shape != ():
+        raise ValueError(
+            f"expectation returns a log-likelihood of shape {log_likelihood.shape}: it must be one number"
+        )
+    if not jnp.issubdtype(log_likelihood.dtype, jnp.floating):
+        raise TypeError(f"expectation returns a log-likelihood of {log_likelihood.dtype}: it must be float")
+
+    updated = jax.eval_shape(maximization, params, posterior)
+    if jax.tree.structure(updated) != jax.tree.structure(params):
+        raise TypeError(
+            f"maximization returns {jax.tree.structure(updated)}: "
+            f"it must return the structure of params, {jax.tree.structure(params)}"
+        )
+    for (path, old), new in zip(jax.tree.leaves_with_path(params), jax.tree.leaves(updated), strict=True):
+        name = f"params{jax.tree_util.keystr(path)}"
+        if new.shape != old.shape:
+            raise ValueError(f"maximization returns {name} of shape {new.shape}: it must be {old.shape}")
+        if new.dtype != old.dtype:
+            raise TypeError(f"maximization returns {name} of {new.dtype}: it must be {old.dtype}")
+    return log_likelihood
 
 
 def best_of(run: Callable[[Any], Fit[Params]], starts: Any, *, entries: int) -> Fit[Params]:

@@ -60,7 +60,8 @@ class GaussianMixture(mixture.Mixture):
 
         Raises:
             TypeError: an argument isn't of floats.
-            ValueError: a shape is another, weights don't sum to one, or a covariance isn't positive.
+            ValueError: a shape is another, weights don't sum to one, or a covariance isn't symmetric and
+                positive.
         """
         checks.choice("covariance", covariance, COVARIANCES)
         (means,) = floats("[components, columns]", means=jnp.asarray(means))
@@ -80,6 +81,10 @@ class GaussianMixture(mixture.Mixture):
             raise ValueError("weights must be 0 or more, and sum to one")
         full = covariances if covariance == "full" else _full(covariances, components, columns, covariance)
         variances = jnp.diagonal(full, axis1=1, axis2=2)
+        # Relative to both columns' deviations. A nan is left to the next check.
+        resolution = 1e-4 * jnp.sqrt(jnp.abs(variances[:, :, None] * variances[:, None, :]))
+        if (jnp.abs(full - full.transpose(0, 2, 1)) > resolution).any():
+            raise ValueError("covariances must be symmetric")
         unit = jnp.sqrt(variances.mean(0)) if covariance != "spherical" else jnp.ones(columns, means.dtype)
         made = _in_units(jnp.log(weights), means, full, means.mean(0), unit, covariance)
         if not (made.scales > 0).all():
@@ -321,7 +326,8 @@ def fit_gaussian_mixture(
         tolerance: the gain in mean log-likelihood, in nats a row, at which it stops.
         max_iterations: the most updates of a restart.
         covariance_floor: the smallest variance in any direction, relative to the data's: it holds when
-            the columns are scaled to variance 1 (for "spherical", to a mean variance of 1).
+            the columns are scaled to variance 1 (for "spherical", to a mean variance of 1). At least the
+            smallest normal number of the fit's type, 1.2e-38 in float32.
 
     Returns:
         The best restart's fit; ``params`` is a `GaussianMixture`.
@@ -335,7 +341,6 @@ def fit_gaussian_mixture(
         Bishop 2006, "Pattern recognition and machine learning", section 9.2.2.
     """
     checks.choice("covariance", covariance, COVARIANCES)
-    number("covariance_floor", covariance_floor, above=0)
     x, starts = mixture.prepare(
         key,
         x,
@@ -346,6 +351,8 @@ def fit_gaussian_mixture(
         tolerance=tolerance,
         max_iterations=max_iterations,
     )
+    # A smaller one is zero in the fit's type, as good as no floor.
+    number("covariance_floor", covariance_floor, at_least=float(jnp.finfo(x.dtype).tiny))
     if isinstance(starts, GaussianMixture):
         if starts.covariance != covariance:
             raise ValueError(f"start has {starts.covariance} covariances: they must be {covariance}")

@@ -1,5 +1,8 @@
 """theta by gradient: objectives that measure how far q_theta is from p, and one loop that lowers them.
 
+The families that it names itself are a softmax (`pmf_objective`), a Gaussian and a mixture of Gaussians;
+any other is a function of theta.
+
 An objective is a function of a key and theta that returns nats. Three kinds:
 
 - **Exact sums** for pmfs.
@@ -239,12 +242,60 @@ def gaussian_log_density(theta: dict[str, Array], x: Array) -> Array:
 
 
 def gaussian_draw(theta: dict[str, Array], key: Array, count: int) -> Array:
-    """Draws of that Gaussian as a differentiable function of theta, float [count, dimensions].
+    """Draws of that Gaussian as a differentiable function of theta.
 
-    x = mu + sigma e,   e ~ N(0, 1)
+        x = mu + sigma e,   e ~ N(0, 1)
+
+    Args:
+        theta: "mean" and "log_scale", float [dimensions].
+        key: a typed key.
+        count: how many.
+
+    Returns:
+        Float [count, dimensions].
+
+    Raises:
+        TypeError: ``key`` is not a typed key, or ``count`` not a whole number.
+        ValueError: ``count`` is below one.
     """
+    check_key("key", key)
+    check_count("count", count, at_least=1)
     noise = jax.random.normal(key, (count, *theta["mean"].shape), theta["mean"].dtype)
     return theta["mean"][None] + jnp.exp(theta["log_scale"])[None] * noise
+
+
+def mixture_log_density(theta: dict[str, Array], x: Array) -> Array:
+    """The log-density of a mixture of Gaussians with diagonal covariances, as a family for a gradient.
+
+        log q(x) = logsumexp_k (log pi_k + log N(x; mu_k, sigma_k)),   pi = softmax(logits)
+
+    Any theta is a mixture: nothing has to be kept positive or summing to one on the way. What EM fits is
+    `GaussianMixture`.
+
+    Args:
+        theta: "logits" of the weights, float [components]; "means" and "log_scales", float
+            [components, dimensions].
+        x: float [rows, dimensions].
+
+    Returns:
+        Nats, float [rows].
+
+    Raises:
+        TypeError: an array isn't float.
+        ValueError: a shape is another; the message names the array.
+    """
+    (logits,) = floats("[components]", logits=theta["logits"])
+    means, log_scales = floats(
+        "[components, dimensions]", means=theta["means"], log_scales=theta["log_scales"]
+    )
+    (x,) = floats("[rows, dimensions]", x=x)
+    if logits.shape != means.shape[:1]:
+        raise ValueError(f"logits has shape {logits.shape}: it must be {means.shape[:1]}, one for each mean")
+    if x.shape[1] != means.shape[1]:
+        raise ValueError(f"x has shape {x.shape}: it must have {means.shape[1]} columns, as the means")
+    parts = {"mean": means, "log_scale": log_scales}
+    each = jax.vmap(gaussian_log_density, in_axes=(0, None))(parts, x)
+    return jax.nn.logsumexp(jax.nn.log_softmax(logits)[:, None] + each, axis=0)
 
 
 def grid_objective(
@@ -262,7 +313,11 @@ def grid_objective(
 
     For smooth densities that vanish at the grid's ends, the error falls faster than any power of the
     spacing. The grid must reach as far as both do, at every theta on the way: a q that walks off the
-    grid would look close.
+    grid would look close. A jump, such as the ends of a uniform density, costs an error of the order of
+    the spacing.
+
+    Points where the density that the mean is over is 0 add nothing (0 log 0 = 0); where only the other
+    one is 0, the divergence is infinite.
 
     Args:
         log_p: the target's log-density, from float [rows, dimensions] to nats [rows].
@@ -287,14 +342,27 @@ def grid_objective(
     number("volume", volume, above=0)
     (x,) = floats("[rows, dimensions]", x=x)
     target = log_p(x)
+    if direction == "forward":
+        # Where p is 0, q may have no density either, and a gradient of nan: it is asked elsewhere.
+        inside = jnp.exp(target) > 0
+        x = jnp.where(inside[:, None], x, x[target.argmax()][None])
 
     def objective(_: Array, theta: Params) -> Array:
-        log_ratio = target - log_q(theta, x)
+        log_density = log_q(theta, x)
         if direction == "forward":
-            return volume * (jnp.exp(target) * log_ratio).sum()
-        return -volume * (jnp.exp(log_q(theta, x)) * log_ratio).sum()
+            return volume * _kl_terms(target, log_density).sum()
+        return volume * _kl_terms(log_density, target).sum()
 
     return objective
+
+
+def _kl_terms(log_a: Array, log_b: Array) -> Array:
+    """a log(a / b) with 0 log 0 = 0."""
+    a = jnp.exp(log_a)
+    inside = a > 0
+    # Both sides of the product are masked: through -inf - -inf, even a gradient of 0 comes out as nan.
+    log_ratio = jnp.where(inside, log_a, 0) - jnp.where(inside, log_b, 0)
+    return jnp.where(inside, a * log_ratio, 0)
 
 
 def forward_objective(draw: Callable[[Array], Array], log_q: Callable[[Params, Array], Array]) -> Objective:

@@ -2,10 +2,14 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from infogan_jax.fitting import checks
+from losses.checks import check_count, check_key
 
 
 def _squared_distances(x: Array, centres: Array) -> Array:
@@ -51,8 +55,7 @@ def kmeans_plus_plus(key: Array, x: Array, components: int) -> Array:
     return jax.lax.fori_loop(1, components, add, (centres, nearest))[0]
 
 
-@partial(jax.jit, static_argnames=("components", "max_iterations"))
-def kmeans(key: Array, x: Array, components: int, *, max_iterations: int = 30) -> Array:
+def kmeans(key: Array, x: Any, components: int, *, max_iterations: int = 30) -> Array:
     """Labels by Lloyd's iterations from a k-means++ start.
 
         label_n = argmin_k |x_n - c_k|^2,   c_k = mean of the rows with label k
@@ -61,16 +64,29 @@ def kmeans(key: Array, x: Array, components: int, *, max_iterations: int = 30) -
 
     Args:
         key: a typed key.
-        x: float [rows, columns]; its units say what is near, as in any k-means.
-        components: how many centres.
+        x: real [rows, columns]; its units say what is near, as in any k-means.
+        components: how many centres, at most the number of rows.
         max_iterations: the most iterations; a start needs no exact optimum.
 
     Returns:
         int32 [rows], in [0, components).
 
+    Raises:
+        TypeError: an argument is of a wrong type.
+        ValueError: a shape or a value is outside of the above; the message names the argument.
+
     References:
         Lloyd 1982, "Least squares quantization in PCM".
     """
+    check_key("key", key)
+    x = checks.rows(x)
+    checks.components_for(x, components)
+    check_count("max_iterations", max_iterations, at_least=0)
+    return _lloyd(key, x, components, max_iterations)
+
+
+@partial(jax.jit, static_argnames=("components", "max_iterations"))
+def _lloyd(key: Array, x: Array, components: int, max_iterations: int) -> Array:
     x = x - x.mean(0)[None]  # Small numbers: |x|^2 - 2xc + |c|^2 then loses little.
 
     def nearest(centres: Array) -> Array:

@@ -43,11 +43,14 @@ class Mixture(ABC):
 
             log p(x) = logsumexp_k (log pi_k + log p(x | k))
 
+        It can be jitted and differentiated, in ``x`` and in the mixture; values are looked at outside of
+        ``jit`` only.
+
         Args:
             x: [rows, columns].
 
         Returns:
-            Nats, float [rows].
+            Nats, float [rows]; -inf for a row so far away that its density is below what the type holds.
 
         Raises:
             TypeError: the entries aren't real numbers.
@@ -64,7 +67,8 @@ class Mixture(ABC):
             x: [rows, columns].
 
         Returns:
-            Float [rows, components]; each row sums to one.
+            Float [rows, components]; each row sums to one, but for rows of log-density -inf, which have
+            nan: of a Gaussian mixture in float32, those about 1e19 standard deviations away.
 
         Raises:
             TypeError: the entries aren't real numbers.

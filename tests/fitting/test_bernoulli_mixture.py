@@ -103,6 +103,31 @@ def test_degenerate_data_stay_finite():
         assert np.all(np.diff(fit.trace) > -1e-6)
 
 
+def test_the_smallest_floor_is_finite():
+    # Columns that are always on: 1 - floor is what must not round to 1.
+    x = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0], [1, 0, 1]])
+    floor = float(np.finfo(np.float32).eps)
+    fit = fit_bernoulli_mixture(KEY, x, 2, probability_floor=floor)
+    assert fit.converged and np.isfinite(fit.trace).all() and np.isfinite(fit.params.logits).all()
+
+
+def test_a_smaller_floor_needs_double_precision(double_precision):
+    x = np.array([[1.0, 1, 0], [1, 1, 1], [1, 0, 0], [1, 0, 1]])
+    fit = fit_bernoulli_mixture(KEY, x, 2, probability_floor=1e-8)
+    assert fit.converged and np.isfinite(fit.trace).all()
+    np.testing.assert_allclose(fit.params.logits[:, 0], -np.log(1e-8), rtol=1e-6)
+
+
+def test_density_inside_a_jitted_function(truth, rows):
+    x = rows[0][:10]
+    expected = truth.log_prob(x)
+    np.testing.assert_allclose(jax.jit(lambda m, x: m.log_prob(x))(truth, x), expected, rtol=1e-6)
+    # A constant is known, and still looked at.
+    grey = jnp.full((1, 6), 0.5)
+    with pytest.raises(ValueError, match="other than 0 and 1"):
+        jax.jit(lambda m: m.log_prob(grey))(truth)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -110,6 +135,7 @@ def test_degenerate_data_stay_finite():
         ({"x": np.array([[0, 255]] * 5, np.uint8)}, ValueError, "x holds a value other than 0 and 1"),
         ({"components": 6}, ValueError, "components is 6"),
         ({"probability_floor": 0.0}, ValueError, "probability_floor"),
+        ({"probability_floor": 1e-8}, ValueError, "probability_floor is 1e-08.* at least 1.19"),
         ({"probability_floor": 0.5}, ValueError, "probability_floor"),
         ({"start": "spread"}, ValueError, "start is 'spread'"),
         (

@@ -124,3 +124,53 @@ def test_refuses_what_is_not_an_em(counts):
         em(START, expectation, maximization, max_iterations=-1)
     with pytest.raises(ValueError, match="expectation"):
         em(START, lambda p: (p["rate"], p), maximization)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "error"),
+    [(-1.0, ValueError), (float("nan"), ValueError), ("small", TypeError), (jnp.zeros(2), ValueError)],
+)
+def test_refuses_a_tolerance_that_is_none(counts, tolerance, error):
+    with pytest.raises(error, match="tolerance"):
+        em(START, *poissons(counts), tolerance=tolerance)
+
+
+def test_a_tolerance_may_be_traced(counts):
+    fit = jax.jit(lambda tolerance: em(START, *poissons(counts), tolerance=tolerance))(1e-5)
+    assert int(fit.iterations) == int(em(START, *poissons(counts), tolerance=1e-5).iterations)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "error", "message"),
+    [
+        (lambda p: p["rate"].sum(), TypeError, "expectation returns ShapeDtypeStruct"),
+        (lambda p: (p["rate"].sum(), p, p), TypeError, "expectation returns 3 values"),
+        (lambda p: (p, p), TypeError, "expectation returns a dict as log-likelihood"),
+        (lambda p: (p["rate"], p), ValueError, r"expectation returns a log-likelihood of shape \(2,\)"),
+        (lambda p: (jnp.int32(1), p), TypeError, "expectation returns a log-likelihood of int32"),
+    ],
+)
+def test_refuses_an_expectation_that_the_loop_cannot_carry(expectation, error, message):
+    with pytest.raises(error, match=message):
+        em(START, expectation, lambda p, _: p)
+
+
+@pytest.mark.parametrize(
+    ("maximization", "error", "message"),
+    [
+        (lambda p, _: p["rate"], TypeError, "maximization returns PyTreeDef"),
+        (
+            lambda p, _: p | {"rate": p["rate"][:1]},
+            ValueError,
+            r"maximization returns params\['rate'\] of shape",
+        ),
+        (
+            lambda p, _: p | {"rate": p["rate"].astype(jnp.float16)},
+            TypeError,
+            r"maximization returns params\['rate'\] of float16: it must be float32",
+        ),
+    ],
+)
+def test_refuses_a_maximization_that_the_loop_cannot_carry(maximization, error, message):
+    with pytest.raises(error, match=message):
+        em(START, lambda p: (p["rate"].sum(), p), maximization)

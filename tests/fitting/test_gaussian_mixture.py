@@ -115,6 +115,36 @@ def test_responsibilities_far_away_are_finite_and_sum_to_one(known):
     np.testing.assert_allclose(r.sum(1), 1, rtol=1e-6)
 
 
+def test_a_row_beyond_float32_has_no_density_and_no_responsibilities(known):
+    x = np.array([[1e20, 0], [0, 0]], np.float32)
+    assert np.isneginf(known.log_prob(x)).tolist() == [True, False]
+    assert np.isnan(known.responsibilities(x)).tolist() == [[True, True], [False, False]]
+
+
+def test_density_can_be_jitted_and_differentiated_in_the_rows_and_in_the_mixture(known):
+    x = np.random.default_rng(1).normal(size=(20, 2)).astype(np.float32)
+    expected = known.log_prob(x)
+    score = jax.jit(lambda mixture, x: mixture.log_prob(x))
+    np.testing.assert_allclose(score(known, x), expected, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(lambda m: m.log_prob(x))(known), expected, rtol=1e-6)
+    posterior = jax.jit(lambda m, x: m.responsibilities(x))(known, x)
+    np.testing.assert_allclose(posterior, known.responsibilities(x), rtol=1e-5, atol=1e-7)
+    of_mixture, of_rows = jax.jit(jax.grad(lambda m, x: m.log_prob(x).sum(), argnums=(0, 1)))(known, x)
+    # d log p / dx = -sum_k r_k Sigma_k^-1 (x - mu_k); the locations' slope is that of each part.
+    r, precisions = np.asarray(posterior), np.linalg.inv(known.covariances)
+    pulls = -r[:, :, None] * np.einsum("kij,nkj->nki", precisions, x[:, None] - np.asarray(known.means)[None])
+    np.testing.assert_allclose(of_rows, pulls.sum(1), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        of_mixture.locations, -pulls.sum(0) * np.asarray(known.unit), rtol=1e-3, atol=1e-3
+    )
+    # A constant is known, and still looked at.
+    unknown = jnp.full((1, 2), jnp.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        jax.jit(lambda m: m.log_prob(unknown))(known)
+    with pytest.raises(ValueError, match="2 columns"):
+        score(known, x[:, :1])
+
+
 def test_samples_have_the_mixtures_moments(known):
     x, parts = known.sample(jax.random.key(1), 20_000)
     for k, weight in enumerate((0.3, 0.7)):
@@ -255,6 +285,8 @@ def test_the_floor_holds_and_keeps_the_trace_from_falling(three_blobs):
         ({"covariance": "diagonal"}, ValueError, "covariance is 'diagonal'.* full, tied, diag, spherical"),
         ({"covariance_floor": -1e-6}, ValueError, "covariance_floor"),
         ({"covariance_floor": 0.0}, ValueError, "covariance_floor"),
+        ({"covariance_floor": 1e-46}, ValueError, "covariance_floor is 1e-46.* at least 1.17"),
+        ({"covariance_floor": "small"}, TypeError, "covariance_floor"),
         ({"tolerance": -1.0}, ValueError, "tolerance"),
         ({"tolerance": "small"}, TypeError, "tolerance"),
         ({"max_iterations": -1}, ValueError, "max_iterations"),
@@ -286,6 +318,11 @@ def test_a_mixture_refuses_what_is_not_its_own(known):
         fit_gaussian_mixture(KEY, np.eye(3, 2), 3, start=known)
     with pytest.raises(ValueError, match="positive definite"):
         GaussianMixture.from_moments(jnp.ones(1), jnp.zeros((1, 2)), jnp.ones((1, 2, 2)), "full")
+    for covariance, given in (("full", [[[1.0, 0.9], [0.0, 1.0]]]), ("tied", [[1.0, 0.9], [0.0, 1.0]])):
+        with pytest.raises(ValueError, match="covariances must be symmetric"):
+            GaussianMixture.from_moments(jnp.ones(1), jnp.zeros((1, 2)), jnp.array(given), covariance)
+    with pytest.raises(ValueError, match="positive definite"):
+        GaussianMixture.from_moments(jnp.ones(1), jnp.zeros((1, 2)), jnp.full((1, 2, 2), jnp.nan), "full")
     with pytest.raises(ValueError, match="weights"):
         GaussianMixture.from_moments(jnp.ones(2), jnp.zeros((2, 2)), jnp.ones((2, 2)), "diag")
     with pytest.raises(ValueError, match="covariances has shape"):

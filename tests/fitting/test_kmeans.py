@@ -34,3 +34,21 @@ def test_labels_are_a_fixed_point_of_lloyd_as_in_scikit_learn(corners):
 def test_rows_that_are_all_alike_get_one_label():
     labels = kmeans(jax.random.key(2), np.ones((100, 2), np.float32), 4)
     assert len(set(labels.tolist())) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"key": 0}, TypeError, "key"),
+        ({"x": np.ones(5)}, ValueError, "x has shape"),
+        ({"x": np.full((5, 2), np.nan)}, ValueError, "x holds"),
+        ({"components": 0}, ValueError, "components is 0"),
+        ({"components": 6}, ValueError, "components is 6: it must be at most the number of rows, 5"),
+        ({"components": 2.0}, TypeError, "components"),
+        ({"max_iterations": -1}, ValueError, "max_iterations"),
+    ],
+)
+def test_refuses_with_the_arguments_name(change, error, message):
+    arguments = {"key": jax.random.key(0), "x": np.ones((5, 2), np.float32), "components": 2}
+    with pytest.raises(error, match=message):
+        kmeans(**(arguments | change))
