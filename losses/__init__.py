@@ -4,17 +4,19 @@
 |---|---|
 | `reconstruction` | L0, L1, L2 and what lies between them, by example; hard-concrete gates for weights |
 | `divergences` | entropy, cross-entropy, KL and its relatives: of pmfs, logits, Gaussians, from samples |
+| `gaussians` | cross-entropy, Jeffreys, Hellinger and chi-square of diagonal Gaussians |
 | `adversarial` | discriminator and generator objectives in pairs, and gradient penalties |
 | `information` | code log-likelihoods, prior entropies, InfoGAN's bound L_I |
 | `masks` | errors for sharp-edged images of two values, from logits |
 | `perceptual` | SRGAN's content and adversarial errors |
-| `checks` | what the functions ask of their arguments, and `check_pmf` |
-| `stable` | what keeps gradients finite at the edge of a domain |
+| `checks` | what the functions ask of their arguments; `check_pmf` and `check_unit_interval` for data |
+| `stable` | what keeps values and gradients finite at the edge of a domain or of a type's range |
+| `units` | nats in the unit of another logarithm |
 
 Every function is here too, as `losses.entropy`. Arrays are float; half precision is computed in float32
 and comes back as float32. Hyperparameters are keyword-only Python numbers: constants of the compiled
-program, so a new value compiles again. A wrong shape or value raises `ValueError`, a wrong type
-`TypeError`, with the name of the argument.
+program, so a new value compiles again, and a traced array is refused. A wrong shape or value raises
+`ValueError`, a wrong type `TypeError`, with the name of the argument.
 """
 
 from losses.adversarial import (
@@ -31,11 +33,12 @@ from losses.adversarial import (
     r1_penalty,
     r2_penalty,
 )
-from losses.checks import check_pmf
+from losses.checks import check_pmf, check_unit_interval
 from losses.divergences import (
     Estimate,
     categorical_cross_entropy_from_logits,
     categorical_entropy_from_logits,
+    categorical_js_from_logits,
     categorical_kl_from_logits,
     chi_square_divergence,
     cross_entropy,
@@ -53,6 +56,12 @@ from losses.divergences import (
     kl_from_samples_k3,
     reverse_kl_divergence,
     total_variation_distance,
+)
+from losses.gaussians import (
+    gaussian_chi_square,
+    gaussian_cross_entropy,
+    gaussian_hellinger,
+    gaussian_jeffreys,
 )
 from losses.information import (
     bernoulli_log_prob,
@@ -108,11 +117,13 @@ __all__ = [
     "bounded_log_scale",
     "categorical_cross_entropy_from_logits",
     "categorical_entropy_from_logits",
+    "categorical_js_from_logits",
     "categorical_kl_from_logits",
     "categorical_log_prob",
     "categorical_prior_entropy",
     "charbonnier_error",
     "check_pmf",
+    "check_unit_interval",
     "chi_square_divergence",
     "crops_adversarial_error",
     "cross_entropy",
@@ -127,8 +138,12 @@ __all__ = [
     "expected_l0",
     "f_divergence",
     "feature_content_error",
+    "gaussian_chi_square",
+    "gaussian_cross_entropy",
     "gaussian_entropy",
     "gaussian_entropy_full_covariance",
+    "gaussian_hellinger",
+    "gaussian_jeffreys",
     "gaussian_kl",
     "gaussian_kl_full_covariance",
     "gaussian_l0_error",

@@ -8,19 +8,18 @@
 | hinge | `discriminator_hinge` | `generator_hinge` |
 | Wasserstein | `discriminator_wasserstein` | `generator_wasserstein` |
 
-All are minimised in the mean over the batch. The logistic ones read D's output as the log-odds of a real
-image, the others as a score without a unit.
+All are elementwise, for outputs of any shape (a D of patches has several for an image), and minimised in the
+mean. The logistic ones read D's output as the log-odds of a real image, the others as a score without a unit.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from losses import stable
-from losses.checks import check_function, check_key, floats, number
+from losses.checks import check_function, check_key, floats, jitted, number
 
 Critic = Callable[[Array], Array]
 """A function of images, float [batch, ...], to one score for each, float [batch]."""
@@ -35,15 +34,15 @@ def discriminator_logistic(real_logits: Array, fake_logits: Array) -> Array:
     Minimising its mean maximises the GAN's value function V(D, G).
 
     Args:
-        real_logits: D's logits for real images, float [batch].
-        fake_logits: D's logits for generated images, float [batch].
+        real_logits: D's logits for real images, float [...].
+        fake_logits: D's logits for generated images, of the shape of ``real_logits``.
 
     Returns:
-        The loss in nats, float [batch].
+        The loss in nats, float [...].
 
     Raises:
         TypeError: an argument is not a float array.
-        ValueError: the arguments are not two vectors of one length.
+        ValueError: the shapes differ.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -54,7 +53,7 @@ def discriminator_logistic(real_logits: Array, fake_logits: Array) -> Array:
     References:
         Goodfellow et al. 2014, "Generative adversarial nets", eq. 1.
     """
-    real_logits, fake_logits = floats("[batch]", real_logits=real_logits, fake_logits=fake_logits)
+    real_logits, fake_logits = floats("[...]", real_logits=real_logits, fake_logits=fake_logits)
     return jax.nn.softplus(-real_logits) + jax.nn.softplus(fake_logits)
 
 
@@ -67,14 +66,13 @@ def generator_minimax(fake_logits: Array) -> Array:
     Its gradient vanishes where D is sure that an image is generated.
 
     Args:
-        fake_logits: D's logits for generated images, float [batch].
+        fake_logits: D's logits for generated images, float [...].
 
     Returns:
-        The loss in nats, at most 0, float [batch].
+        The loss in nats, at most 0, float [...].
 
     Raises:
         TypeError: the argument is not a float array.
-        ValueError: the argument is not a vector.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -85,7 +83,7 @@ def generator_minimax(fake_logits: Array) -> Array:
     References:
         Goodfellow et al. 2014, "Generative adversarial nets", eq. 1.
     """
-    (fake_logits,) = floats("[batch]", fake_logits=fake_logits)
+    (fake_logits,) = floats("[...]", fake_logits=fake_logits)
     return -jax.nn.softplus(fake_logits)
 
 
@@ -98,14 +96,13 @@ def generator_non_saturating(fake_logits: Array) -> Array:
     It has the fixed point of the minimax loss and a gradient where D is sure of itself.
 
     Args:
-        fake_logits: D's logits for generated images, float [batch].
+        fake_logits: D's logits for generated images, float [...].
 
     Returns:
-        The loss in nats, float [batch].
+        The loss in nats, float [...].
 
     Raises:
         TypeError: the argument is not a float array.
-        ValueError: the argument is not a vector.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -116,11 +113,11 @@ def generator_non_saturating(fake_logits: Array) -> Array:
     References:
         Goodfellow et al. 2014, "Generative adversarial nets", section 3.
     """
-    (fake_logits,) = floats("[batch]", fake_logits=fake_logits)
+    (fake_logits,) = floats("[...]", fake_logits=fake_logits)
     return jax.nn.softplus(-fake_logits)
 
 
-@partial(jax.jit, static_argnames=("real_label", "fake_label"))
+@jitted("real_label", "fake_label")
 def discriminator_least_squares(
     real_scores: Array, fake_scores: Array, *, real_label: float = 1.0, fake_label: float = 0.0
 ) -> Array:
@@ -129,17 +126,17 @@ def discriminator_least_squares(
         (D(x) - b)^2 / 2 + (D(G(z)) - a)^2 / 2
 
     Args:
-        real_scores: D's scores for real images, float [batch].
-        fake_scores: D's scores for generated images, float [batch].
+        real_scores: D's scores for real images, float [...].
+        fake_scores: D's scores for generated images, of the shape of ``real_scores``.
         real_label: what D should say of a real image (the paper's b).
         fake_label: what D should say of a generated image (the paper's a).
 
     Returns:
-        The loss without a unit, float [batch].
+        The loss without a unit, float [...].
 
     Raises:
         TypeError: the scores are not float arrays, or a label is not a number.
-        ValueError: the scores are not two vectors of one length, or a label is not finite.
+        ValueError: the shapes differ, or a label is not finite.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -151,28 +148,28 @@ def discriminator_least_squares(
         Mao et al. 2017, "Least squares generative adversarial networks", eq. 2; with the default labels
         eq. 9.
     """
-    real_scores, fake_scores = floats("[batch]", real_scores=real_scores, fake_scores=fake_scores)
+    real_scores, fake_scores = floats("[...]", real_scores=real_scores, fake_scores=fake_scores)
     number("real_label", real_label)
     number("fake_label", fake_label)
     return ((real_scores - real_label) ** 2 + (fake_scores - fake_label) ** 2) / 2
 
 
-@partial(jax.jit, static_argnames="target_label")
+@jitted("target_label")
 def generator_least_squares(fake_scores: Array, *, target_label: float = 1.0) -> Array:
     """The generator's least-squares loss.
 
         (D(G(z)) - c)^2 / 2
 
     Args:
-        fake_scores: D's scores for generated images, float [batch].
+        fake_scores: D's scores for generated images, float [...].
         target_label: what D should be made to say of them (the paper's c).
 
     Returns:
-        The loss without a unit, float [batch].
+        The loss without a unit, float [...].
 
     Raises:
         TypeError: the scores are not a float array, or the label is not a number.
-        ValueError: the scores are not a vector, or the label is not finite.
+        ValueError: the label is not finite.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -184,7 +181,7 @@ def generator_least_squares(fake_scores: Array, *, target_label: float = 1.0) ->
         Mao et al. 2017, "Least squares generative adversarial networks", eq. 2; with the default label
         eq. 9.
     """
-    (fake_scores,) = floats("[batch]", fake_scores=fake_scores)
+    (fake_scores,) = floats("[...]", fake_scores=fake_scores)
     number("target_label", target_label)
     return (fake_scores - target_label) ** 2 / 2
 
@@ -196,15 +193,15 @@ def discriminator_hinge(real_scores: Array, fake_scores: Array) -> Array:
         max(0, 1 - D(x)) + max(0, 1 + D(G(z)))
 
     Args:
-        real_scores: D's scores for real images, float [batch].
-        fake_scores: D's scores for generated images, float [batch].
+        real_scores: D's scores for real images, float [...].
+        fake_scores: D's scores for generated images, of the shape of ``real_scores``.
 
     Returns:
-        The loss without a unit, float [batch].
+        The loss without a unit, float [...].
 
     Raises:
         TypeError: an argument is not a float array.
-        ValueError: the arguments are not two vectors of one length.
+        ValueError: the shapes differ.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -216,7 +213,7 @@ def discriminator_hinge(real_scores: Array, fake_scores: Array) -> Array:
         Lim and Ye 2017, "Geometric GAN"; Miyato et al. 2018, "Spectral normalization for generative
         adversarial networks", eq. 16.
     """
-    real_scores, fake_scores = floats("[batch]", real_scores=real_scores, fake_scores=fake_scores)
+    real_scores, fake_scores = floats("[...]", real_scores=real_scores, fake_scores=fake_scores)
     return jax.nn.relu(1 - real_scores) + jax.nn.relu(1 + fake_scores)
 
 
@@ -227,14 +224,13 @@ def generator_hinge(fake_scores: Array) -> Array:
         -D(G(z))
 
     Args:
-        fake_scores: D's scores for generated images, float [batch].
+        fake_scores: D's scores for generated images, float [...].
 
     Returns:
-        The loss without a unit, float [batch].
+        The loss without a unit, float [...].
 
     Raises:
         TypeError: the argument is not a float array.
-        ValueError: the argument is not a vector.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -246,7 +242,7 @@ def generator_hinge(fake_scores: Array) -> Array:
         Lim and Ye 2017, "Geometric GAN"; Miyato et al. 2018, "Spectral normalization for generative
         adversarial networks", eq. 17.
     """
-    (fake_scores,) = floats("[batch]", fake_scores=fake_scores)
+    (fake_scores,) = floats("[...]", fake_scores=fake_scores)
     return -fake_scores
 
 
@@ -260,15 +256,15 @@ def discriminator_wasserstein(real_scores: Array, fake_scores: Array) -> Array:
     generated images. Something else must keep D so, as `gradient_penalty` does.
 
     Args:
-        real_scores: the critic's scores for real images, float [batch].
-        fake_scores: the critic's scores for generated images, float [batch].
+        real_scores: the critic's scores for real images, float [...].
+        fake_scores: the critic's scores for generated images, of the shape of ``real_scores``.
 
     Returns:
-        The loss, in the unit of distance between images, float [batch].
+        The loss, in the unit of distance between images, float [...].
 
     Raises:
         TypeError: an argument is not a float array.
-        ValueError: the arguments are not two vectors of one length.
+        ValueError: the shapes differ.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -279,7 +275,7 @@ def discriminator_wasserstein(real_scores: Array, fake_scores: Array) -> Array:
     References:
         Arjovsky et al. 2017, "Wasserstein generative adversarial networks", eqs. 2 and 3.
     """
-    real_scores, fake_scores = floats("[batch]", real_scores=real_scores, fake_scores=fake_scores)
+    real_scores, fake_scores = floats("[...]", real_scores=real_scores, fake_scores=fake_scores)
     return fake_scores - real_scores
 
 
@@ -290,14 +286,13 @@ def generator_wasserstein(fake_scores: Array) -> Array:
         -D(G(z))
 
     Args:
-        fake_scores: the critic's scores for generated images, float [batch].
+        fake_scores: the critic's scores for generated images, float [...].
 
     Returns:
-        The loss, in the unit of distance between images, float [batch].
+        The loss, in the unit of distance between images, float [...].
 
     Raises:
         TypeError: the argument is not a float array.
-        ValueError: the argument is not a vector.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -308,7 +303,7 @@ def generator_wasserstein(fake_scores: Array) -> Array:
     References:
         Arjovsky et al. 2017, "Wasserstein generative adversarial networks", theorem 3.
     """
-    (fake_scores,) = floats("[batch]", fake_scores=fake_scores)
+    (fake_scores,) = floats("[...]", fake_scores=fake_scores)
     return -fake_scores
 
 

@@ -4,15 +4,60 @@ Shapes, ranks and values raise `ValueError`, types raise `TypeError`, and the me
 argument, what it is and what it must be.
 """
 
+import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def jitted(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """`jax.jit` with keyword-only arguments that are constants of the compiled program.
+
+    An array of one number without axes counts as that number. What else can't be a constant is refused here,
+    by name: JAX's own message names no argument, and to its cache ``True`` may be 1.
+
+    Args:
+        *constants: the names of those arguments.
+
+    Returns:
+        A decorator.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        compiled = jax.jit(function, static_argnames=constants)
+
+        @functools.wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            given: dict[str, Any] = {k: _constant(k, kwargs[k]) for k in constants if k in kwargs}
+            return compiled(*args, **{**kwargs, **given})
+
+        return checked
+
+    return decorate
+
+
+def _constant(name: str, value: Any) -> Any:
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(f"{name} is a traced array: it must be a constant, known before compilation")
+    if isinstance(value, jax.Array | np.ndarray) and not value.shape:
+        value = value.item()
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {type(value).__name__}: it must be a Python number")
+    try:
+        hash(value)
+    except TypeError:
+        what = type(value).__name__
+        raise TypeError(f"{name} is {what}: it must be a constant, such as a Python number") from None
+    return value
 
 
 def check_pmf(p: Array, name: str = "p", *, tolerance: float | None = None) -> None:
@@ -64,14 +109,51 @@ def check_pmf(p: Array, name: str = "p", *, tolerance: float | None = None) -> N
         )
 
 
-def floats(shape: str, **arrays: Array) -> list[Array]:
+def check_unit_interval(x: Array, name: str = "x") -> None:
+    """Refuses an array with values outside [0, 1], such as a mask or a binary code must not hold.
+
+        0 <= x_i <= 1
+
+    As by `check_pmf`, values are looked at outside ``jit`` only: call it on the data.
+
+    Args:
+        x: a float array of any shape.
+        name: what the message calls it.
+
+    Raises:
+        TypeError: ``x`` is not a float array.
+        ValueError: ``x`` holds a value below 0, above 1 or missing (NaN).
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> losses.check_unit_interval(jnp.array([0.0, 0.5, 1.0]))
+        >>> losses.check_unit_interval(jnp.array([0.0, 255.0]), "target")
+        Traceback (most recent call last):
+        ...
+        ValueError: target holds 255.0: it must be inside [0, 1]
+
+    References:
+        Bishop 2006, "Pattern recognition and machine learning", eq. 2.2: what a Bernoulli's values may be.
+    """
+    floats("[...]", **{name: x})
+    if isinstance(x, jax.core.Tracer):
+        return
+    values = np.asarray(x).astype(np.float64)
+    outside = ~((values >= 0) & (values <= 1))
+    if outside.any():
+        raise ValueError(f"{name} holds {values[outside][0]}: it must be inside [0, 1]")
+
+
+def floats(shape: str, /, **arrays: Array) -> list[Array]:
     """The arrays by name, of one shape and at least single precision.
 
     Half-precision arrays come back as float32; where one is float64, all of them do.
 
     Args:
         shape: the shape in the docstrings' notation, such as ``"[batch, categories]"``; ``...``
-            stands for any number of axes.
+            stands for any number of axes. Those of an example must not be empty; those of a batch,
+            ``batch`` and ``...`` in front, may.
         **arrays: the arguments by name. All must have one and the same shape.
 
     Returns:
@@ -79,7 +161,7 @@ def floats(shape: str, **arrays: Array) -> list[Array]:
 
     Raises:
         TypeError: one is not a float array.
-        ValueError: one has another rank than ``shape``, or another shape than the first.
+        ValueError: one has another rank than ``shape``, an empty axis or another shape than the first.
     """
     for name, x in arrays.items():
         _check_array(name, x)
@@ -92,7 +174,7 @@ def floats(shape: str, **arrays: Array) -> list[Array]:
     return [x.astype(dtype) for x in converted]
 
 
-def check_integers(shape: str, **arrays: Array) -> None:
+def check_integers(shape: str, /, **arrays: Array) -> None:
     """Refuses arrays that aren't of integers and of this shape, as `floats` does for floats."""
     for name, x in arrays.items():
         _check_array(name, x)
@@ -101,18 +183,21 @@ def check_integers(shape: str, **arrays: Array) -> None:
         check_rank(shape, **{name: x})
 
 
-def check_rank(shape: str, **arrays: Array) -> None:
-    """Refuses arrays whose number of axes isn't that of ``shape``, in the notation of `floats`."""
+def check_rank(shape: str, /, **arrays: Array) -> None:
+    """Refuses arrays that don't have the axes of ``shape``, in the notation of `floats`."""
     axes = [axis for axis in shape.strip("[]").split(", ") if axis]
     named = len(axes) - axes.count("...")
     for name, x in arrays.items():
         if jnp.ndim(x) < named or (jnp.ndim(x) > named and "..." not in axes):
             raise ValueError(f"{name} has shape {jnp.shape(x)}: it must be {shape}")
+        example = jnp.shape(x)[1:] if axes[:1] == ["batch"] else jnp.shape(x)[jnp.ndim(x) - named :]
+        if 0 in example:
+            raise ValueError(f"{name} has shape {jnp.shape(x)}: it must be {shape} with no empty axis")
 
 
 def check_same_shape(**arrays: Array) -> None:
     """Refuses arrays that differ in shape: nothing here relies on broadcasting."""
-    first, *others = arrays
+    first, *others = arrays or [""]
     for name in others:
         if jnp.shape(arrays[name]) != jnp.shape(arrays[first]):
             raise ValueError(
@@ -170,6 +255,15 @@ def check_count(name: str, value: int, *, at_least: int) -> None:
         raise TypeError(f"{name} is {type(value).__name__}: it must be a Python integer")
     if value < at_least:
         raise ValueError(f"{name} is {value}: it must be at least {at_least}")
+
+
+def check_mapping(name: str, mapping: Any) -> None:
+    """Refuses what isn't a mapping from names."""
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{name} is {type(mapping).__name__}: it must be a mapping from names")
+    for key in mapping:
+        if not isinstance(key, str):
+            raise TypeError(f"{name} has the key {key!r}: its keys must be names")
 
 
 def check_names(name: str, names: Iterable[str], of: str, expected: Iterable[str]) -> None:

@@ -2,14 +2,14 @@
 
 Values are in nats, or in the unit of another ``base`` (2 for bits). The conventions are the
 textbook's: 0 log 0 = 0, and a divergence that divides by q is infinite where q = 0 < p. Where a value is
-finite its gradient is too: a derivative that is infinite, as that of p log p at 0, is given as zero.
+finite its gradient is too, if it fits the type: a derivative that is infinite, as that of p log p at 0, is
+given as zero.
 
 Probabilities are taken as they come. `losses.check_pmf` refuses what isn't a pmf, outside ``jit``.
 """
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,18 +17,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from losses import stable
-from losses.checks import check_function, floats, number
+from losses.checks import check_function, floats, jitted, number
+from losses.units import in_base
 
 LOG_2_PI = math.log(2 * math.pi)
-
-
-def _in_base(nats: Array, base: float | None) -> Array:
-    if base is None:
-        return nats
-    number("base", base, above=0)
-    if base == 1:
-        raise ValueError("base is 1: it must be another number, above 0")
-    return nats / math.log(base)
 
 
 def _pmfs(p: Array, q: Array) -> list[Array]:
@@ -38,7 +30,7 @@ def _pmfs(p: Array, q: Array) -> list[Array]:
 # Probability mass functions
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def entropy(p: Array, *, base: float | None = None) -> Array:
     """Shannon's entropy of a pmf.
 
@@ -65,10 +57,10 @@ def entropy(p: Array, *, base: float | None = None) -> Array:
         Cover and Thomas 2006, "Elements of information theory", eq. 2.1.
     """
     (p,) = floats("[..., categories]", p=p)
-    return _in_base(-jnp.sum(stable.x_log_x(p), axis=-1), base)
+    return in_base(-jnp.sum(stable.x_log_x(p), axis=-1), base)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def cross_entropy(p: Array, q: Array, *, base: float | None = None) -> Array:
     """The mean code length of draws from p in a code made for q.
 
@@ -99,10 +91,10 @@ def cross_entropy(p: Array, q: Array, *, base: float | None = None) -> Array:
     """
     p, q = _pmfs(p, q)
     absent = (p == 0) & (q == 0)
-    return _in_base(-jnp.sum(p * jnp.log(jnp.where(absent, 1.0, q)), axis=-1), base)
+    return in_base(-jnp.sum(p * jnp.log(jnp.where(absent, 1.0, q)), axis=-1), base)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def kl_divergence(p: Array, q: Array, *, base: float | None = None) -> Array:
     """The Kullback-Leibler divergence of q from p.
 
@@ -136,10 +128,10 @@ def kl_divergence(p: Array, q: Array, *, base: float | None = None) -> Array:
     p, q = _pmfs(p, q)
     absent = p == 0
     log_ratio = jnp.log(jnp.where(absent, 1.0, p)) - jnp.log(jnp.where(absent, 1.0, q))
-    return _in_base(jnp.sum(p * log_ratio, axis=-1), base)
+    return in_base(jnp.sum(p * log_ratio, axis=-1), base)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def reverse_kl_divergence(p: Array, q: Array, *, base: float | None = None) -> Array:
     """The Kullback-Leibler divergence with its arguments the other way round.
 
@@ -174,7 +166,7 @@ def reverse_kl_divergence(p: Array, q: Array, *, base: float | None = None) -> A
     return kl_divergence(q, p, base=base)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def jeffreys_divergence(p: Array, q: Array, *, base: float | None = None) -> Array:
     """The symmetric Kullback-Leibler divergence: the sum of both directions.
 
@@ -209,7 +201,7 @@ def jeffreys_divergence(p: Array, q: Array, *, base: float | None = None) -> Arr
     return kl_divergence(p, q, base=base) + kl_divergence(q, p, base=base)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def js_divergence(p: Array, q: Array, *, base: float | None = None) -> Array:
     """The Jensen-Shannon divergence: how much a draw from p or q says about which of them it is from.
 
@@ -336,7 +328,8 @@ def chi_square_divergence(p: Array, q: Array) -> Array:
     """
     p, q = _pmfs(p, q)
     missing = q == 0
-    terms = (p - q) ** 2 / jnp.where(missing, 1.0, q)
+    # Divided before it is squared: the squares of probabilities below 1e-19 are 0 in float32.
+    terms = (p - q) * stable.ratio(p - q, jnp.where(missing, 1.0, q))
     return jnp.sum(jnp.where(missing & (p != 0), jnp.inf, terms), axis=-1)
 
 
@@ -389,7 +382,7 @@ def f_divergence(
         number("slope_at_infinity", slope_at_infinity)
         singular = slope_at_infinity * p
     missing = q == 0
-    values = f(p / jnp.where(missing, 1.0, q))
+    values = f(stable.ratio(p, jnp.where(missing, 1.0, q)))
     if jnp.shape(values) != p.shape:
         raise ValueError(f"f returns the shape {jnp.shape(values)} for {p.shape}: it must keep the shape")
     return jnp.sum(jnp.where(missing, singular, q * values), axis=-1)
@@ -405,7 +398,7 @@ def _log_softmax(logits: Array) -> tuple[Array, Array, Array]:
     return log_p, p, p == 0
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def categorical_entropy_from_logits(logits: Array, *, base: float | None = None) -> Array:
     """The entropy of a categorical distribution by its logits.
 
@@ -433,10 +426,10 @@ def categorical_entropy_from_logits(logits: Array, *, base: float | None = None)
     """
     (logits,) = floats("[..., categories]", logits=logits)
     log_p, p, absent = _log_softmax(logits)
-    return _in_base(-jnp.sum(p * jnp.where(absent, 0.0, log_p), axis=-1), base)
+    return in_base(-jnp.sum(p * jnp.where(absent, 0.0, log_p), axis=-1), base)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def categorical_cross_entropy_from_logits(
     p_logits: Array, q_logits: Array, *, base: float | None = None
 ) -> Array:
@@ -469,10 +462,10 @@ def categorical_cross_entropy_from_logits(
     p_logits, q_logits = floats("[..., categories]", p_logits=p_logits, q_logits=q_logits)
     _, p, absent = _log_softmax(p_logits)
     log_q = jax.nn.log_softmax(q_logits)
-    return _in_base(-jnp.sum(p * jnp.where(absent, 0.0, log_q), axis=-1), base)
+    return in_base(-jnp.sum(p * jnp.where(absent, 0.0, log_q), axis=-1), base)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def categorical_kl_from_logits(p_logits: Array, q_logits: Array, *, base: float | None = None) -> Array:
     """The Kullback-Leibler divergence of two categorical distributions by their logits.
 
@@ -502,13 +495,51 @@ def categorical_kl_from_logits(p_logits: Array, q_logits: Array, *, base: float 
     p_logits, q_logits = floats("[..., categories]", p_logits=p_logits, q_logits=q_logits)
     log_p, p, absent = _log_softmax(p_logits)
     log_ratio = log_p - jax.nn.log_softmax(q_logits)
-    return _in_base(jnp.sum(p * jnp.where(absent, 0.0, log_ratio), axis=-1), base)
+    return in_base(jnp.sum(p * jnp.where(absent, 0.0, log_ratio), axis=-1), base)
+
+
+@jitted("base")
+def categorical_js_from_logits(p_logits: Array, q_logits: Array, *, base: float | None = None) -> Array:
+    """The Jensen-Shannon divergence of two categorical distributions by their logits.
+
+        JS(p, q) = sum_k p_k (log p_k - log m_k) / 2 + q_k (log q_k - log m_k) / 2
+        m = (p + q) / 2,   p = softmax(p_logits), q = softmax(q_logits)
+
+    Args:
+        p_logits: unnormalised log-probabilities, float [..., categories]; -inf for a probability of 0.
+        q_logits: unnormalised log-probabilities, of the shape of ``p_logits``.
+        base: of the logarithm; None for nats, 2 for bits.
+
+    Returns:
+        Between 0 and log 2 up to rounding, float [...].
+
+    Raises:
+        TypeError: an argument is not a float array, or ``base`` not a number.
+        ValueError: the shapes differ or have no axis, or ``base`` is not above 0 or is 1.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> losses.categorical_js_from_logits(jnp.array([1e4, -1e4]), jnp.array([-1e4, 1e4]), base=2).item()
+        1.0
+
+    References:
+        Lin 1991, "Divergence measures based on the Shannon entropy", section IV, with equal weights.
+    """
+    p_logits, q_logits = floats("[..., categories]", p_logits=p_logits, q_logits=q_logits)
+    log_p, p, p_absent = _log_softmax(p_logits)
+    log_q, q, q_absent = _log_softmax(q_logits)
+    absent = p_absent & q_absent
+    log_middle = jnp.logaddexp(jnp.where(absent, 0.0, log_p), jnp.where(absent, 0.0, log_q)) - math.log(2)
+    from_p = p * jnp.where(p_absent, 0.0, log_p - log_middle)
+    from_q = q * jnp.where(q_absent, 0.0, log_q - log_middle)
+    return in_base(jnp.sum(from_p + from_q, axis=-1) / 2, base)
 
 
 # Gaussians
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def gaussian_entropy(log_scale: Array, *, base: float | None = None) -> Array:
     """The differential entropy of a Gaussian with a diagonal covariance.
 
@@ -535,10 +566,10 @@ def gaussian_entropy(log_scale: Array, *, base: float | None = None) -> Array:
         Cover and Thomas 2006, "Elements of information theory", theorem 8.4.1.
     """
     (log_scale,) = floats("[..., dimensions]", log_scale=log_scale)
-    return _in_base(jnp.sum(log_scale + 0.5 * (1 + LOG_2_PI), axis=-1), base)
+    return in_base(jnp.sum(log_scale + 0.5 * (1 + LOG_2_PI), axis=-1), base)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def gaussian_kl(
     mean_p: Array, log_scale_p: Array, mean_q: Array, log_scale_q: Array, *, base: float | None = None
 ) -> Array:
@@ -575,9 +606,9 @@ def gaussian_kl(
         "[..., dimensions]", mean_p=mean_p, log_scale_p=log_scale_p, mean_q=mean_q, log_scale_q=log_scale_q
     )
     log_ratio = log_scale_p - log_scale_q
-    deviation = (mean_p - mean_q) * jnp.exp(-log_scale_q)
+    deviation = stable.over_exp(mean_p - mean_q, log_scale_q)
     # expm1 keeps the digits where the scales are nearly equal.
-    return _in_base(
+    return in_base(
         jnp.sum((jnp.expm1(2 * log_ratio) + deviation**2) / 2 - log_ratio, axis=-1),
         base,
     )
@@ -591,7 +622,7 @@ def _cholesky(name: str, covariance: Array) -> tuple[Array, Array]:
     return factor, jnp.sum(jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)), axis=-1)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def gaussian_entropy_full_covariance(covariance: Array, *, base: float | None = None) -> Array:
     """The differential entropy of a Gaussian with any covariance.
 
@@ -619,10 +650,10 @@ def gaussian_entropy_full_covariance(covariance: Array, *, base: float | None = 
     """
     (covariance,) = floats("[..., dimensions, dimensions]", covariance=covariance)
     _, half_log_det = _cholesky("covariance", covariance)
-    return _in_base(half_log_det + 0.5 * covariance.shape[-1] * (1 + LOG_2_PI), base)
+    return in_base(half_log_det + 0.5 * covariance.shape[-1] * (1 + LOG_2_PI), base)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def gaussian_kl_full_covariance(
     mean_p: Array, covariance_p: Array, mean_q: Array, covariance_q: Array, *, base: float | None = None
 ) -> Array:
@@ -671,7 +702,7 @@ def gaussian_kl_full_covariance(
     # Both quadratic terms at once: |Lq^-1 Lp|^2 is the trace, |Lq^-1 (mq - mp)|^2 the distance.
     whitened = jax.lax.linalg.triangular_solve(factor_q, right, left_side=True, lower=True)
     quadratic = jnp.sum(whitened**2, axis=(-2, -1)) - mean_p.shape[-1]
-    return _in_base(quadratic / 2 + half_log_det_q - half_log_det_p, base)
+    return in_base(quadratic / 2 + half_log_det_q - half_log_det_p, base)
 
 
 # Samples
@@ -682,7 +713,8 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: the sample mean, float [...].
-        standard_error: its standard deviation, as estimated from the same samples, float [...].
+        standard_error: its standard deviation, as estimated from the same samples, float [...]; infinite
+            where the mean is.
     """
 
     value: Array
@@ -698,11 +730,14 @@ def _log_ratios(log_p: Array, log_q: Array) -> Array:
 
 
 def _estimate(terms: Array, base: float | None) -> Estimate:
-    terms = _in_base(terms, base)
-    return Estimate(terms.mean(axis=-1), terms.std(axis=-1, ddof=1) / math.sqrt(terms.shape[-1]))
+    terms = in_base(terms, base)
+    value = terms.mean(axis=-1)
+    # About an infinite mean there is no deviation: nothing is known of it.
+    error = stable.sqrt(terms.var(axis=-1, ddof=1) / terms.shape[-1])
+    return Estimate(value, jnp.where(jnp.isinf(value), jnp.inf, error))
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def kl_from_samples_k1(log_p: Array, log_q: Array, *, base: float | None = None) -> Estimate:
     """The plain Monte Carlo estimate of KL(p || q), from samples of p.
 
@@ -736,7 +771,7 @@ def kl_from_samples_k1(log_p: Array, log_q: Array, *, base: float | None = None)
     return _estimate(-_log_ratios(log_p, log_q), base)
 
 
-@partial(jax.jit, static_argnames="base")
+@jitted("base")
 def kl_from_samples_k3(log_p: Array, log_q: Array, *, base: float | None = None) -> Estimate:
     """The Monte Carlo estimate of KL(p || q) with a low variance where p and q are close.
 

@@ -6,7 +6,6 @@ arrays; a prior is part of a model's specification, so its entropy is a Python n
 
 import math
 from collections.abc import Mapping
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,16 @@ import numpy as np
 from jax import Array
 
 from losses import stable
-from losses.checks import check_count, check_integers, check_names, floats, number
+from losses.checks import (
+    check_count,
+    check_integers,
+    check_mapping,
+    check_names,
+    check_same_shape,
+    floats,
+    jitted,
+    number,
+)
 
 # Log-likelihoods
 
@@ -26,15 +34,15 @@ def categorical_log_prob(logits: Array, index: Array) -> Array:
         log Q(c = k | x) = logits_k - log sum_j exp(logits_j)
 
     Args:
-        logits: unnormalised log-probabilities, float [batch, categories].
-        index: the category k, int [batch], in [0, categories).
+        logits: unnormalised log-probabilities, float [..., categories].
+        index: the category k, int [...], in [0, categories).
 
     Returns:
-        Nats, float [batch]; NaN where the index is too large.
+        Nats, float [...]; NaN where the index is too large.
 
     Raises:
         TypeError: ``logits`` is not a float array, or ``index`` not an integer array.
-        ValueError: the ranks or lengths differ from the above.
+        ValueError: ``logits`` has no axis, or ``index`` another shape than the other axes of ``logits``.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -46,12 +54,12 @@ def categorical_log_prob(logits: Array, index: Array) -> Array:
     References:
         Chen et al. 2016, "InfoGAN", section 6: the softmax that represents Q.
     """
-    (logits,) = floats("[batch, categories]", logits=logits)
-    check_integers("[batch]", index=index)
-    if len(index) != len(logits):
-        raise ValueError(f"index has length {len(index)}: it must be that of logits, {len(logits)}")
+    (logits,) = floats("[..., categories]", logits=logits)
+    check_integers("[...]", index=index)
+    if jnp.shape(index) != logits.shape[:-1]:
+        raise ValueError(f"index has shape {jnp.shape(index)}: it must be {logits.shape[:-1]}, as of logits")
     log_probs = jax.nn.log_softmax(logits)
-    return jnp.take_along_axis(log_probs, index[:, None], axis=1)[:, 0]
+    return jnp.take_along_axis(log_probs, index[..., None], axis=-1)[..., 0]
 
 
 @jax.jit
@@ -60,16 +68,18 @@ def bernoulli_log_prob(logit: Array, value: Array) -> Array:
 
         log Q(c | x) = c log p + (1 - c) log(1 - p),  p = sigmoid(logit)
 
+    Of a value between 0 and 1 it is the mean over a coin with that chance of 1, as the formula says.
+
     Args:
-        logit: log-odds of 1, float [batch].
-        value: 0 or 1, float [batch].
+        logit: log-odds of 1, float [...].
+        value: c, 0 or 1 (or between), of the shape of ``logit``.
 
     Returns:
-        Nats, float [batch].
+        Nats, float [...].
 
     Raises:
         TypeError: an argument is not a float array.
-        ValueError: the arguments are not two vectors of one length.
+        ValueError: the shapes differ.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -80,8 +90,8 @@ def bernoulli_log_prob(logit: Array, value: Array) -> Array:
     References:
         Bishop 2006, "Pattern recognition and machine learning", eq. 2.2.
     """
-    logit, value = floats("[batch]", logit=logit, value=value)
-    return -jax.nn.softplus(jnp.where(value > 0.5, -logit, logit))
+    logit, value = floats("[...]", logit=logit, value=value)
+    return -stable.binary_cross_entropy(logit, value)
 
 
 @jax.jit
@@ -93,16 +103,16 @@ def gaussian_log_prob(mean: Array, log_scale: Array, value: Array) -> Array:
     The scale is learned, or is one number for all where it is fixed.
 
     Args:
-        mean: mu, float [batch].
-        log_scale: log sigma, float [batch].
-        value: c, float [batch].
+        mean: mu, float [...].
+        log_scale: log sigma, of the shape of ``mean``, or a single float.
+        value: c, of the shape of ``mean``.
 
     Returns:
-        Nats, float [batch].
+        Nats, float [...].
 
     Raises:
         TypeError: an argument is not a float array.
-        ValueError: the arguments are not three vectors of one length.
+        ValueError: the shapes differ, and it is not that ``log_scale`` is a single number.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -110,12 +120,17 @@ def gaussian_log_prob(mean: Array, log_scale: Array, value: Array) -> Array:
         >>> mean, log_scale, value = jnp.array([0.0]), jnp.array([0.0]), jnp.array([1.0])
         >>> round(float(losses.gaussian_log_prob(mean, log_scale, value)[0]), 4)
         -1.4189
+        >>> round(float(losses.gaussian_log_prob(mean, 0.0, value)[0]), 4)
+        -1.4189
 
     References:
         Chen et al. 2016, "InfoGAN", section 6: the factored Gaussian that represents Q.
     """
-    mean, log_scale, value = floats("[batch]", mean=mean, log_scale=log_scale, value=value)
-    deviation = (value - mean) * jnp.exp(-log_scale)
+    mean, value = floats("[...]", mean=mean, value=value)
+    (log_scale,) = floats("[...]", log_scale=log_scale)
+    if log_scale.ndim:
+        check_same_shape(mean=mean, log_scale=log_scale)
+    deviation = stable.over_exp(value - mean, log_scale)
     return -0.5 * deviation**2 - log_scale - 0.5 * math.log(2 * math.pi)
 
 
@@ -133,7 +148,7 @@ def _log_i0e(x: Array) -> Array:
         series = series + term
     return jnp.where(
         far,
-        jnp.log(series) - jnp.log(2 * math.pi * far_x) / 2,
+        jnp.log(series) - (jnp.log(far_x) + math.log(2 * math.pi)) / 2,
         jnp.log(jax.scipy.special.i0e(near_x)),
     )
 
@@ -148,16 +163,16 @@ def von_mises_log_prob(mean: Array, concentration: Array, value: Array) -> Array
     where kappa is large.
 
     Args:
-        mean: mu in radians, float [batch].
-        concentration: kappa, at least 0, without a unit, float [batch].
-        value: c in radians, float [batch]; whole turns change nothing.
+        mean: mu in radians, float [...].
+        concentration: kappa, at least 0, without a unit, of the shape of ``mean``.
+        value: c in radians, of the shape of ``mean``; whole turns change nothing.
 
     Returns:
-        Nats, float [batch]; NaN where kappa is negative.
+        Nats, float [...]; NaN where kappa is negative.
 
     Raises:
         TypeError: an argument is not a float array.
-        ValueError: the arguments are not three vectors of one length.
+        ValueError: the shapes differ.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -169,14 +184,14 @@ def von_mises_log_prob(mean: Array, concentration: Array, value: Array) -> Array
     References:
         Mardia and Jupp 2000, "Directional statistics", eq. 3.5.17.
     """
-    mean, concentration, value = floats("[batch]", mean=mean, concentration=concentration, value=value)
+    mean, concentration, value = floats("[...]", mean=mean, concentration=concentration, value=value)
     # kappa (cos d - 1) - log(2 pi I0(kappa) exp(-kappa)), which stays small where kappa is large.
-    peaked = -2 * concentration * jnp.sin((value - mean) / 2) ** 2
+    peaked = concentration * (-2 * jnp.sin((value - mean) / 2) ** 2)
     log_prob = peaked - _log_i0e(concentration) - math.log(2 * math.pi)
     return jnp.where(concentration < 0, jnp.nan, log_prob)
 
 
-@partial(jax.jit, static_argnames="limit")
+@jitted("limit")
 def bounded_log_scale(raw: Array, *, limit: float) -> Array:
     """A log-scale held smoothly inside (-limit, limit), and left alone near zero.
 
@@ -286,7 +301,7 @@ def uniform_prior_entropy(low: float, high: float) -> float:
 
     Raises:
         TypeError: an argument is not a number.
-        ValueError: an argument is not finite, or ``high`` is not above ``low``.
+        ValueError: an argument or ``high - low`` is not finite, or ``high`` is not above ``low``.
 
     Examples:
         >>> import losses
@@ -298,6 +313,7 @@ def uniform_prior_entropy(low: float, high: float) -> float:
     """
     number("low", low)
     number("high", high, above=low)
+    number("high - low", high - low, above=0)
     return math.log(high - low)
 
 
@@ -325,7 +341,7 @@ def gaussian_prior_entropy(scale: float) -> float:
         Cover and Thomas 2006, "Elements of information theory", example 8.1.2.
     """
     number("scale", scale, above=0)
-    return 0.5 * math.log(2 * math.pi * math.e * scale**2)
+    return 0.5 * math.log(2 * math.pi * math.e) + math.log(scale)
 
 
 def von_mises_prior_entropy(concentration: float) -> float:
@@ -377,15 +393,15 @@ def information_lower_bound(log_q: Array, prior_entropy: Array | float) -> Array
     KL divergence from the true posterior P(c | x) to Q.
 
     Args:
-        log_q: log Q(c | x) of the codes that the images were made with, float [batch].
+        log_q: log Q(c | x) of the codes that the images were made with, float [...].
         prior_entropy: H(c) in nats (for a continuous code, the differential entropy).
 
     Returns:
-        Nats, float [batch].
+        Nats, float [...].
 
     Raises:
         TypeError: ``log_q`` or ``prior_entropy`` is not float.
-        ValueError: ``log_q`` is not a vector, or ``prior_entropy`` not a single number.
+        ValueError: ``prior_entropy`` is not a single number.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -398,7 +414,7 @@ def information_lower_bound(log_q: Array, prior_entropy: Array | float) -> Array
     References:
         Chen et al. 2016, "InfoGAN", eqs. 4 and 5.
     """
-    (log_q,) = floats("[batch]", log_q=log_q)
+    (log_q,) = floats("[...]", log_q=log_q)
     floats("[]", prior_entropy=prior_entropy)
     return log_q + prior_entropy
 
@@ -414,15 +430,16 @@ def information_per_code(
     together; their sum, weighted by code, is `weighted_information`.
 
     Args:
-        log_q: by code, log Q(c_i | x) of the codes that the images were made with, each float [batch].
+        log_q: by code, log Q(c_i | x) of the codes that the images were made with, floats of one shape [...].
         prior_entropy: by code, H(c_i) in nats.
 
     Returns:
-        By code, in the order of ``log_q``: nats, float [batch].
+        By code, in the order of ``log_q``: nats, float [...].
 
     Raises:
-        TypeError: a value is not float.
-        ValueError: the two don't name the same codes, or a value has the wrong rank.
+        TypeError: an argument is not a mapping from names, or a value not float.
+        ValueError: the two don't name the same codes, the shapes differ, or an entropy is not a single
+            number.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -435,8 +452,12 @@ def information_per_code(
     References:
         Chen et al. 2016, "InfoGAN", eq. 5 and section 6 (a factored Q).
     """
+    check_mapping("log_q", log_q)
+    check_mapping("prior_entropy", prior_entropy)
     check_names("prior_entropy", prior_entropy, "log_q", log_q)
-    return {name: information_lower_bound(log_q[name], prior_entropy[name]) for name in log_q}
+    bounds = {name: information_lower_bound(log_q[name], prior_entropy[name]) for name in log_q}
+    check_same_shape(**{f"log_q[{name!r}]": bound for name, bound in bounds.items()})
+    return bounds
 
 
 def weighted_information(information: Mapping[str, Array], weights: Mapping[str, float]) -> Array:
@@ -447,14 +468,14 @@ def weighted_information(information: Mapping[str, Array], weights: Mapping[str,
     With all weights 1 it is the bound for all codes together.
 
     Args:
-        information: by code, L_I in nats, float arrays of one shape: [batch], or [] for the means.
+        information: by code, L_I in nats, float arrays of one shape [...]: [batch], or [] for the means.
         weights: by code, lambda_i.
 
     Returns:
         Weighted nats, of the shape of one bound; 0 where there are no codes.
 
     Raises:
-        TypeError: a bound is not float, or a weight not a number.
+        TypeError: an argument is not a mapping from names, a bound not float, or a weight not a number.
         ValueError: the two don't name the same codes, or the bounds differ in shape.
 
     Examples:
@@ -467,6 +488,8 @@ def weighted_information(information: Mapping[str, Array], weights: Mapping[str,
     References:
         Chen et al. 2016, "InfoGAN", eq. 6; a lambda for each kind of code, section 6.
     """
+    check_mapping("information", information)
+    check_mapping("weights", weights)
     check_names("weights", weights, "information", information)
     if not information:
         return jnp.zeros(())
@@ -476,7 +499,7 @@ def weighted_information(information: Mapping[str, Array], weights: Mapping[str,
     return sum(weight * bounds[name] for name, weight in weights.items())
 
 
-@partial(jax.jit, static_argnames="axis_name")
+@jitted("axis_name")
 def paired_mutual_information(logits_a: Array, logits_b: Array, *, axis_name: str | None = None) -> Array:
     """Mutual information between the categories read from two views of the same images.
 
@@ -488,7 +511,7 @@ def paired_mutual_information(logits_a: Array, logits_b: Array, *, axis_name: st
     whole, so one number is returned, not one per example.
 
     Args:
-        logits_a: the first view, float [batch, categories].
+        logits_a: the first view, float [images, categories].
         logits_b: the second view of the same images, in the same order and shape.
         axis_name: the pmapped axis that the batch is split over; the joint distribution is then
             that of the whole batch, the same on every replica.
@@ -510,7 +533,7 @@ def paired_mutual_information(logits_a: Array, logits_b: Array, *, axis_name: st
     References:
         Ji et al. 2019, "Invariant information clustering", eqs. 2 and 3.
     """
-    logits_a, logits_b = floats("[batch, categories]", logits_a=logits_a, logits_b=logits_b)
+    logits_a, logits_b = floats("[images, categories]", logits_a=logits_a, logits_b=logits_b)
     # A small product whose logarithm is taken: accelerators must not round its inputs to fewer bits.
     joint = jnp.matmul(jax.nn.softmax(logits_a).T, jax.nn.softmax(logits_b), precision="highest")
     joint = joint / logits_a.shape[0]

@@ -5,23 +5,20 @@ The squared error is a Gaussian's likelihood, which no two-valued image is drawn
 it has next to no gradient at a pixel that is wrong and sure of it. The cross-entropy is the Bernoulli's
 likelihood, and has one. But nearly all pixels of a mask lie far from any edge and are soon right, so a
 plain sum over pixels cares little for the border: `edge_error_from_logits` weights it.
-"""
 
-from functools import partial
+Targets are taken as they come. `losses.check_unit_interval` refuses what isn't in [0, 1], outside ``jit``.
+"""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from losses.checks import check_count, floats, number
+from losses import stable
+from losses.checks import check_count, floats, jitted, number
 
 
 def _sum(x: Array) -> Array:
     return jnp.sum(x, axis=tuple(range(1, x.ndim)))
-
-
-def _pixel_cross_entropy(logits: Array, target: Array) -> Array:
-    return jax.nn.softplus(logits) - target * logits
 
 
 @jax.jit
@@ -54,7 +51,7 @@ def binary_cross_entropy_from_logits(logits: Array, target: Array) -> Array:
         Bishop 2006, "Pattern recognition and machine learning", eq. 4.90.
     """
     logits, target = floats("[batch, ...]", logits=logits, target=target)
-    return _sum(_pixel_cross_entropy(logits, target))
+    return _sum(stable.binary_cross_entropy(logits, target))
 
 
 @jax.jit
@@ -130,15 +127,16 @@ def iou_error_from_logits(logits: Array, target: Array) -> Array:
     return 2 * dice / (1 + dice)
 
 
-@partial(jax.jit, static_argnames=("radius", "strength"))
+@jitted("radius", "strength")
 def edge_weights(target: Array, *, radius: int, strength: float) -> Array:
     """Weights that single out the pixels about the edges of a two-valued image.
 
         w_i = 1 + 4 strength m_i (1 - m_i),   m = mean of x over the square of 2 radius + 1 pixels about i
 
-    m (1 - m) is the variance of x in that square: 0 where it holds one value, 1/4 where an edge halves it.
-    So w is 1 away from edges and 1 + strength on a straight one. Beyond the border the image goes on with
-    its outermost pixels: the border itself is no edge.
+    m (1 - m) is the variance of x in that square: 0 where it holds one value, and at most 1/4. So w is 1 away
+    from edges. A straight edge never quite halves a square of odd side: beside it w is
+    1 + strength (1 - 1 / (2 radius + 1)^2), which is 4.84 for a strength of 4 and a radius of 2. Beyond the
+    border the image goes on with its outermost pixels: the border itself is no edge.
 
     Args:
         target: x in [0, 1], float [batch, height, width, channels].
@@ -171,11 +169,12 @@ def edge_weights(target: Array, *, radius: int, strength: float) -> Array:
     padded = jnp.pad(target, ((0, 0), (radius, radius), (radius, radius), (0, 0)), mode="edge")
     height, width = target.shape[1:3]
     rows = sum(padded[:, i : i + height] for i in range(size)) / size
-    mean = sum(rows[:, :, j : j + width] for j in range(size)) / size
+    # The mean of ones may be rounded to more than 1, and the weight then to less.
+    mean = jnp.clip(sum(rows[:, :, j : j + width] for j in range(size)) / size, 0, 1)
     return 1 + 4 * strength * mean * (1 - mean)
 
 
-@partial(jax.jit, static_argnames=("radius", "strength"))
+@jitted("radius", "strength")
 def edge_error_from_logits(logits: Array, target: Array, *, radius: int = 2, strength: float = 4.0) -> Array:
     """The error for sharp-edged, high-contrast images: cross-entropy weighted towards edges, plus Dice.
 
@@ -207,5 +206,5 @@ def edge_error_from_logits(logits: Array, target: Array, *, radius: int = 2, str
     """
     logits, target = floats("[batch, height, width, channels]", logits=logits, target=target)
     w = edge_weights(target, radius=radius, strength=strength)
-    weighted = _sum(w * _pixel_cross_entropy(logits, target)) / _sum(w)
+    weighted = _sum(w * stable.binary_cross_entropy(logits, target)) / _sum(w)
     return weighted + _dice(jax.nn.sigmoid(logits), target)

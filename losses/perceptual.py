@@ -7,14 +7,13 @@ adversarial term of one image is `losses.generator_non_saturating`.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from losses.adversarial import generator_non_saturating
-from losses.checks import check_function, floats, number
+from losses.checks import check_function, floats, jitted, number
 
 
 def _error_over_area(x: Array, y: Array) -> Array:
@@ -137,26 +136,26 @@ def crops_adversarial_error(fake_logits: Array) -> Array:
     return jnp.sum(jax.nn.softplus(-fake_logits), axis=-1)
 
 
-@partial(jax.jit, static_argnames="adversarial_weight")
+@jitted("adversarial_weight")
 def perceptual_error(content: Array, fake_logits: Array, *, adversarial_weight: float = 1e-3) -> Array:
     """SRGAN's perceptual error: a content error and a little of the adversarial term.
 
         l_content + adversarial_weight (-log D(G(I_LR))),  D = sigmoid(logit)
 
     Args:
-        content: a content error of each image, float [batch]: `pixel_content_error` or
+        content: a content error of each image, float [...]: `pixel_content_error` or
             `feature_content_error`.
-        fake_logits: D's logits for the super-resolved images, float [batch].
+        fake_logits: D's logits for the super-resolved images, of the shape of ``content``.
         adversarial_weight: the weight of the adversarial term, at least 0, in the unit of ``content`` per
             nat.
 
     Returns:
-        In the unit of ``content``, float [batch].
+        In the unit of ``content``, float [...].
 
     Raises:
         TypeError: ``content`` or ``fake_logits`` is not a float array, or ``adversarial_weight`` not a
             number.
-        ValueError: the arrays are not two vectors of one length, or ``adversarial_weight`` is negative.
+        ValueError: the shapes differ, or ``adversarial_weight`` is negative.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -168,6 +167,6 @@ def perceptual_error(content: Array, fake_logits: Array, *, adversarial_weight: 
         Ledig et al. 2017, "Photo-realistic single image super-resolution using a generative adversarial
         network", eq. 3.
     """
-    content, fake_logits = floats("[batch]", content=content, fake_logits=fake_logits)
+    content, fake_logits = floats("[...]", content=content, fake_logits=fake_logits)
     number("adversarial_weight", adversarial_weight, at_least=0)
     return content + adversarial_weight * generator_non_saturating(fake_logits)

@@ -6,14 +6,13 @@ least L0 error is at the mode, the least L1 at the median, the least L2 at the m
 """
 
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from losses import stable
-from losses.checks import check_key, floats, number
+from losses.checks import check_key, floats, jitted, number
 
 
 def _residual(x: Array, y: Array) -> Array:
@@ -29,12 +28,18 @@ def _mean(x: Array) -> Array:
     return jnp.mean(x, axis=tuple(range(1, x.ndim)))
 
 
+def _representable(scale: float, r: Array) -> float:
+    """The scale, or the nearest to it that the residual's type holds."""
+    limits = jnp.finfo(r.dtype)
+    return min(max(scale, float(limits.tiny)), float(limits.max))
+
+
 def _exceeds(r: Array, tolerance: float) -> Array:
     # Written so that a residual that is not a number counts as an error.
     return jnp.logical_not(jnp.abs(r) <= tolerance).astype(r.dtype)
 
 
-@partial(jax.jit, static_argnames="tolerance")
+@jitted("tolerance")
 def l0_error(x: Array, y: Array, *, tolerance: float) -> Array:
     """The number of elements that are wrong by more than a tolerance.
 
@@ -72,7 +77,7 @@ def l0_error(x: Array, y: Array, *, tolerance: float) -> Array:
     return _sum(_exceeds(_residual(x, y), tolerance))
 
 
-@partial(jax.jit, static_argnames="tolerance")
+@jitted("tolerance")
 def l0_mean(x: Array, y: Array, *, tolerance: float) -> Array:
     """The fraction of elements that are wrong by more than a tolerance.
 
@@ -254,10 +259,13 @@ def l2_norm(x: Array, y: Array) -> Array:
     References:
         Boyd and Vandenberghe 2004, "Convex optimization", section 6.1.
     """
-    return stable.sqrt(_sum(_residual(x, y) ** 2))
+    r = _residual(x, y)
+    # Scaled before it is squared: in float32 the square of 1e20 is infinite and that of 1e-23 is 0.
+    unit = stable.magnitude(jnp.max(jnp.abs(r), axis=tuple(range(1, r.ndim)), keepdims=True))
+    return unit.reshape(len(r)) * stable.sqrt(_sum((r / unit) ** 2))
 
 
-@partial(jax.jit, static_argnames="delta")
+@jitted("delta")
 def huber_error(x: Array, y: Array, *, delta: float) -> Array:
     """L2 for small differences and L1 for large ones, joined with one slope.
 
@@ -293,7 +301,7 @@ def huber_error(x: Array, y: Array, *, delta: float) -> Array:
     return _sum(jnp.where(size <= delta, size**2 / 2, delta * (size - delta / 2)))
 
 
-@partial(jax.jit, static_argnames="epsilon")
+@jitted("epsilon")
 def charbonnier_error(x: Array, y: Array, *, epsilon: float) -> Array:
     """L1 with its corner at 0 rounded off.
 
@@ -324,10 +332,13 @@ def charbonnier_error(x: Array, y: Array, *, epsilon: float) -> Array:
         section 3.2, after Charbonnier et al. 1994.
     """
     number("epsilon", epsilon, above=0)
-    return _sum(jnp.sqrt(_residual(x, y) ** 2 + epsilon**2))
+    r = _residual(x, y)
+    epsilon = _representable(epsilon, r)
+    unit = stable.magnitude(jnp.maximum(jnp.abs(r), epsilon))
+    return _sum(unit * jnp.sqrt((r / unit) ** 2 + (epsilon / unit) ** 2))
 
 
-@partial(jax.jit, static_argnames="scale")
+@jitted("scale")
 def geman_mcclure_error(x: Array, y: Array, *, scale: float) -> Array:
     """A smooth count of wrong elements, with a heavy tail.
 
@@ -357,16 +368,21 @@ def geman_mcclure_error(x: Array, y: Array, *, scale: float) -> Array:
         1.4
 
     References:
-        Geman and McClure 1985, "Bayesian image analysis: an application to single photon emission
-        tomography"; Barron 2019, "A general and adaptive robust loss function", eq. 1 with
-        alpha = -2, up to constants.
+        Geman and McClure 1987, "Statistical methods for tomographic image reconstruction"; Barron 2019, "A
+        general and adaptive robust loss function", eq. 1 with alpha = -2, up to constants.
     """
     number("scale", scale, above=0)
-    square = _residual(x, y) ** 2
-    return _sum(square / (square + scale**2))
+    r = _residual(x, y)
+    scale = _representable(scale, r)
+    size = jnp.abs(r)
+    unit = stable.magnitude(jnp.maximum(size, scale))
+    square, scale_square = (r / unit) ** 2, (scale / unit) ** 2
+    # One minus the other share, where that is the small one: so its slope keeps its digits far outside.
+    total = square + scale_square
+    return _sum(jnp.where(size <= scale, square / total, 1 - scale_square / total))
 
 
-@partial(jax.jit, static_argnames="scale")
+@jitted("scale")
 def gaussian_l0_error(x: Array, y: Array, *, scale: float) -> Array:
     """A smooth count of wrong elements, which lets go of far ones altogether.
 
@@ -400,7 +416,9 @@ def gaussian_l0_error(x: Array, y: Array, *, scale: float) -> Array:
         l0 norm", section II.
     """
     number("scale", scale, above=0)
-    return _sum(-jnp.expm1(-((_residual(x, y) / scale) ** 2) / 2))
+    r = _residual(x, y)
+    # A hundred scales away it is 1 to the last digit, and what would overflow is left out.
+    return _sum(-jnp.expm1(-(jnp.clip(r / _representable(scale, r), -100, 100) ** 2) / 2))
 
 
 def _check_stretch(low: float, high: float) -> None:
@@ -408,7 +426,7 @@ def _check_stretch(low: float, high: float) -> None:
     number("high", high, above=1)
 
 
-@partial(jax.jit, static_argnames=("temperature", "low", "high"))
+@jitted("temperature", "low", "high")
 def expected_l0(
     log_alpha: Array, *, temperature: float = 2 / 3, low: float = -0.1, high: float = 1.1
 ) -> Array:
@@ -447,7 +465,7 @@ def expected_l0(
     return jax.nn.sigmoid(log_alpha - temperature * math.log(-low / high))
 
 
-@partial(jax.jit, static_argnames=("temperature", "low", "high"))
+@jitted("temperature", "low", "high")
 def hard_concrete_sample(
     key: Array, log_alpha: Array, *, temperature: float = 2 / 3, low: float = -0.1, high: float = 1.1
 ) -> Array:
@@ -491,7 +509,7 @@ def hard_concrete_sample(
     return jnp.clip(low + (high - low) * jax.nn.sigmoid((noise + log_alpha) / temperature), 0, 1)
 
 
-@partial(jax.jit, static_argnames=("low", "high"))
+@jitted("low", "high")
 def hard_concrete_deterministic(log_alpha: Array, *, low: float = -0.1, high: float = 1.1) -> Array:
     """The gate's value at test time, without noise.
 

@@ -13,7 +13,7 @@ import pytest
 import scipy.stats
 
 import losses
-from losses import adversarial, checks, divergences, information, masks, perceptual, reconstruction
+from losses import adversarial, checks, divergences, gaussians, information, masks, perceptual, reconstruction
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -60,11 +60,10 @@ def square(t):
 
 
 class Case(NamedTuple):
-    """A valid call. ``rank`` is "batch" ([batch]), "last" ([..., k]), "any", or the least rank."""
+    """A valid call. ``rank`` is "elementwise" ([...]), "last" ([..., k]), "any", or the least rank."""
 
     rank: str | int
     arguments: dict
-    differentiable: bool = True
 
 
 IMAGES, OTHER_IMAGES = normal(3, 4, 4, 2), normal(3, 4, 4, 2)
@@ -74,6 +73,13 @@ P, Q = pmf(3, 4), pmf(3, 4)
 LOGITS, OTHER_LOGITS = normal(3, 4), normal(3, 4)
 X, Y = normal(3, 2, 2), normal(3, 2, 2)
 MASKS = rounded(RNG.uniform(size=(3, 4, 4, 2)))
+# The scale of q is the larger one: otherwise their chi-square divergence is infinite.
+GAUSSIANS = {
+    "mean_p": LOGITS,
+    "log_scale_p": normal(3, 4) / 4,
+    "mean_q": OTHER_LOGITS,
+    "log_scale_q": rounded(normal(3, 4) / 4 + 1),
+}
 
 # By public name: a valid call, all arguments by name.
 CASES = {
@@ -82,45 +88,42 @@ CASES = {
     "edge_error_from_logits": Case(4, {"logits": IMAGES, "target": MASKS, "radius": 1, "strength": 2.0}),
     "edge_weights": Case(4, {"target": MASKS, "radius": 1, "strength": 2.0}),
     "iou_error_from_logits": Case(1, {"logits": IMAGES, "target": MASKS}),
-    "bernoulli_log_prob": Case("batch", {"logit": REAL, "value": np.array([0, 1, 1], np.float32)}, False),
+    "bernoulli_log_prob": Case("elementwise", {"logit": REAL, "value": np.array([0.25, 1, 0], np.float32)}),
     "bernoulli_prior_entropy": Case("any", {"p": 0.3}),
     "bounded_log_scale": Case("any", {"raw": X, "limit": 2.0}),
     "categorical_cross_entropy_from_logits": Case(
         "last", {"p_logits": LOGITS, "q_logits": OTHER_LOGITS, "base": 2.0}
     ),
     "categorical_entropy_from_logits": Case("last", {"logits": LOGITS, "base": 2.0}),
+    "categorical_js_from_logits": Case("last", {"p_logits": LOGITS, "q_logits": OTHER_LOGITS, "base": 2.0}),
     "categorical_kl_from_logits": Case("last", {"p_logits": LOGITS, "q_logits": OTHER_LOGITS, "base": 2.0}),
-    "categorical_log_prob": Case(2, {"logits": LOGITS, "index": np.array([3, 0, 1], np.int32)}),
+    "categorical_log_prob": Case("last", {"logits": LOGITS, "index": np.array([3, 0, 1], np.int32)}),
     "categorical_prior_entropy": Case("any", {"categories": 3}),
     "charbonnier_error": Case(1, {"x": X, "y": Y, "epsilon": 0.5}),
     "check_pmf": Case("last", {"p": P, "tolerance": 0.05}),
+    "check_unit_interval": Case("any", {"x": MASKS}),
     "chi_square_divergence": Case("last", {"p": P, "q": Q}),
     "crops_adversarial_error": Case("last", {"fake_logits": LOGITS}),
     "cross_entropy": Case("last", {"p": P, "q": Q, "base": 2.0}),
-    "discriminator_hinge": Case("batch", {"real_scores": REAL, "fake_scores": FAKE}),
+    "discriminator_hinge": Case("elementwise", {"real_scores": REAL, "fake_scores": FAKE}),
     "discriminator_least_squares": Case(
         "batch", {"real_scores": REAL, "fake_scores": FAKE, "real_label": 0.9, "fake_label": -1.0}
     ),
-    "discriminator_logistic": Case("batch", {"real_logits": REAL, "fake_logits": FAKE}),
-    "discriminator_wasserstein": Case("batch", {"real_scores": REAL, "fake_scores": FAKE}),
+    "discriminator_logistic": Case("elementwise", {"real_logits": REAL, "fake_logits": FAKE}),
+    "discriminator_wasserstein": Case("elementwise", {"real_scores": REAL, "fake_scores": FAKE}),
     "entropy": Case("last", {"p": P, "base": 2.0}),
     "expected_l0": Case("any", {"log_alpha": X, "temperature": 0.5, "low": -0.2, "high": 1.3}),
     "f_divergence": Case("last", {"f": square, "p": P, "q": Q, "slope_at_infinity": 2.0}),
     "feature_content_error": Case(
         4, {"features": feature_map, "x": IMAGES, "y": OTHER_IMAGES, "rescale": 0.5}
     ),
+    "gaussian_chi_square": Case("last", GAUSSIANS),
+    "gaussian_cross_entropy": Case("last", GAUSSIANS | {"base": 2.0}),
+    "gaussian_hellinger": Case("last", GAUSSIANS),
+    "gaussian_jeffreys": Case("last", GAUSSIANS | {"base": 2.0}),
     "gaussian_entropy": Case("last", {"log_scale": LOGITS, "base": 2.0}),
     "gaussian_entropy_full_covariance": Case("last", {"covariance": covariance(3, 2, 2), "base": 2.0}),
-    "gaussian_kl": Case(
-        "last",
-        {
-            "mean_p": LOGITS,
-            "log_scale_p": OTHER_LOGITS,
-            "mean_q": normal(3, 4),
-            "log_scale_q": normal(3, 4),
-            "base": 2.0,
-        },
-    ),
+    "gaussian_kl": Case("last", GAUSSIANS | {"base": 2.0}),
     "gaussian_kl_full_covariance": Case(
         "last",
         {
@@ -132,14 +135,14 @@ CASES = {
         },
     ),
     "gaussian_l0_error": Case(1, {"x": X, "y": Y, "scale": 0.7}),
-    "gaussian_log_prob": Case("batch", {"mean": REAL, "log_scale": FAKE, "value": normal(3)}),
+    "gaussian_log_prob": Case("elementwise", {"mean": REAL, "log_scale": FAKE, "value": normal(3)}),
     "gaussian_prior_entropy": Case("any", {"scale": 2.0}),
     "geman_mcclure_error": Case(1, {"x": X, "y": Y, "scale": 0.7}),
-    "generator_hinge": Case("batch", {"fake_scores": FAKE}),
-    "generator_least_squares": Case("batch", {"fake_scores": FAKE, "target_label": 0.0}),
-    "generator_minimax": Case("batch", {"fake_logits": FAKE}),
-    "generator_non_saturating": Case("batch", {"fake_logits": FAKE}),
-    "generator_wasserstein": Case("batch", {"fake_scores": FAKE}),
+    "generator_hinge": Case("elementwise", {"fake_scores": FAKE}),
+    "generator_least_squares": Case("elementwise", {"fake_scores": FAKE, "target_label": 0.0}),
+    "generator_minimax": Case("elementwise", {"fake_logits": FAKE}),
+    "generator_non_saturating": Case("elementwise", {"fake_logits": FAKE}),
+    "generator_wasserstein": Case("elementwise", {"fake_scores": FAKE}),
     "gradient_penalty": Case(
         1, {"critic": critic, "key": KEY, "real": IMAGES, "fake": OTHER_IMAGES, "slope": 1.0}
     ),
@@ -149,7 +152,7 @@ CASES = {
     ),
     "hellinger_distance": Case("last", {"p": P, "q": Q}),
     "huber_error": Case(1, {"x": X, "y": Y, "delta": 0.8}),
-    "information_lower_bound": Case("batch", {"log_q": REAL, "prior_entropy": np.float32(1.5)}),
+    "information_lower_bound": Case("elementwise", {"log_q": REAL, "prior_entropy": np.float32(1.5)}),
     "information_per_code": Case(
         "any", {"log_q": {"c1": REAL, "c2": FAKE}, "prior_entropy": {"c1": 1.0, "c2": 2.0}}
     ),
@@ -166,7 +169,9 @@ CASES = {
     "l2_mean": Case(1, {"x": X, "y": Y}),
     "l2_norm": Case(1, {"x": X, "y": Y}),
     "paired_mutual_information": Case(2, {"logits_a": LOGITS, "logits_b": OTHER_LOGITS}),
-    "perceptual_error": Case("batch", {"content": REAL, "fake_logits": FAKE, "adversarial_weight": 0.5}),
+    "perceptual_error": Case(
+        "elementwise", {"content": REAL, "fake_logits": FAKE, "adversarial_weight": 0.5}
+    ),
     "pixel_content_error": Case(4, {"x": IMAGES, "y": OTHER_IMAGES}),
     "r1_penalty": Case(1, {"critic": critic, "real": IMAGES}),
     "r2_penalty": Case(1, {"critic": critic, "fake": IMAGES}),
@@ -182,7 +187,10 @@ CASES = {
     ),
 }
 
-MODULES = (adversarial, divergences, information, masks, perceptual, reconstruction)
+MODULES = (adversarial, divergences, gaussians, information, masks, perceptual, reconstruction)
+
+
+DATA_CHECKS = {"check_pmf", "check_unit_interval"}
 
 
 def public_functions(module):
@@ -211,7 +219,7 @@ def with_changed(name, **changed):
 
 
 def test_every_public_function_of_the_files_is_exported_and_has_a_case_here():
-    functions = set().union(*(public_functions(module) for module in MODULES)) | {"check_pmf"}
+    functions = set().union(*(public_functions(module) for module in MODULES)) | DATA_CHECKS
     types = {"Estimate"}
     assert functions - types <= set(CASES)
     assert functions <= set(losses.__all__)
@@ -223,7 +231,7 @@ def test_every_public_function_of_the_files_is_exported_and_has_a_case_here():
 def test_docs_have_every_section_in_order_and_an_example(name):
     function = getattr(losses, name)
     docs = inspect.getdoc(function)
-    returns = [] if name == "check_pmf" else ["Returns"]
+    returns = [] if name in DATA_CHECKS else ["Returns"]
     references = [] if name == "edge_error_from_logits" else ["References"]  # that one is our own
     sections = re.findall(r"^(Args|Returns|Raises|Examples|References):$", docs, re.MULTILINE)
     assert sections == ["Args", *returns, "Raises", "Examples", *references]
@@ -237,7 +245,7 @@ def test_docs_have_every_section_in_order_and_an_example(name):
 # The types
 
 
-ARRAY_CASES = [name for name in CASES if name != "check_pmf" and float_arrays(name)]
+ARRAY_CASES = [name for name in CASES if name not in DATA_CHECKS and float_arrays(name)]
 
 
 def evaluate(arrays):
@@ -353,21 +361,37 @@ def slopes():
         }
 
 
-@pytest.mark.parametrize("name", [name for name in ARRAY_CASES if CASES[name].differentiable])
+@pytest.mark.parametrize("name", ARRAY_CASES)
 def test_derivatives_agree_with_differences(name, slopes):
     gradient, difference = slopes[name]
     np.testing.assert_allclose(gradient, difference, rtol=1e-6, atol=1e-8)
     assert (gradient == 0) == name.startswith("l0_")
 
 
-@pytest.mark.parametrize("name", [name for name in ARRAY_CASES if CASES[name].rank == "last"])
-def test_any_leading_shape_will_do(name, values):
-    leading = {k: v[None] for k, v in float_arrays(name).items()}
-    without = {k: v[0] for k, v in float_arrays(name).items()}
-    for changed, pick in [(leading, lambda x: x[None]), (without, lambda x: x[0])]:
-        shapes = jax.eval_shape(lambda name=name, changed=changed: with_changed(name, **changed))
-        expected = jax.tree.map(lambda x, pick=pick: pick(x).shape, values[name])
-        assert jax.tree.map(lambda x: x.shape, shapes) == expected
+LEADING = {name: CASES[name].rank for name in ARRAY_CASES if CASES[name].rank in ("last", "elementwise")}
+# Other leading shapes of a batch: one axis more in front, none, and one more behind.
+RESHAPED = {"in front": lambda x: x[None], "none": lambda x: x[0], "behind": lambda x: x[:, None]}
+
+
+@pytest.fixture(scope="module")
+def reshaped_values():
+    def one(name, reshape):
+        arrays = {k: v for k, v in CASES[name].arguments.items() if isinstance(v, np.ndarray)}
+        return with_changed(name, **{k: jnp.asarray(reshape(v)) for k, v in arrays.items()})
+
+    return jax.jit(
+        lambda: {(name, k): one(name, reshape) for name in LEADING for k, reshape in RESHAPED.items()}
+    )()
+
+
+@pytest.mark.parametrize("reshape", RESHAPED)
+@pytest.mark.parametrize("name", LEADING)
+def test_any_leading_shape_will_do(name, reshape, values, reshaped_values):
+    for reshaped, value in zip(
+        *(jax.tree.leaves(v) for v in (reshaped_values[name, reshape], values[name])), strict=True
+    ):
+        assert reshaped.shape == RESHAPED[reshape](value).shape
+        np.testing.assert_allclose(reshaped, RESHAPED[reshape](value), rtol=1e-5, atol=1e-6)
 
 
 # What is refused
@@ -411,6 +435,8 @@ for name, case in CASES.items():
         if isinstance(v, float):
             refuse(name, TypeError, match_name, **{k: "1"})
             refuse(name, TypeError, match_name, **{k: True})
+            refuse(name, TypeError, match_name, **{k: [v]})
+            refuse(name, TypeError, match_name, **{k: np.array([v])})
             for bad in [float("nan"), float("inf"), *OUT_OF_RANGE[k]]:
                 refuse(name, ValueError, match_name, **{k: bad})
         elif k == "key":
@@ -426,9 +452,9 @@ for name, case in CASES.items():
                 refuse(name, TypeError, match_name, **{k: v.astype(np.complex64)})
             if k != arrays[0]:  # another length, which broadcasting would let pass
                 refuse(name, ValueError, match_name, **{k: v[:1]})
-            if case.rank != "any":
+            if case.rank not in ("any", "elementwise"):
                 refuse(name, ValueError, match_name, **{k: v[(0,) * v.ndim]})
-            if case.rank == "batch":
+            if case.rank == "elementwise" and k != arrays[0]:
                 for added in (v[:, None], v[None]):
                     refuse(name, ValueError, match_name, **{k: added})
             if isinstance(case.rank, int) and case.rank > 1:
@@ -448,8 +474,13 @@ refuse("categorical_prior_entropy", ValueError, "categories", categories=0)
 for edges in ("edge_weights", "edge_error_from_logits"):
     refuse(edges, TypeError, "radius", radius=1.5)
     refuse(edges, ValueError, "radius", radius=0)
+    for not_one_integer in ([1], np.ones(1, np.int32), np.float32(1.5), True):
+        refuse(edges, TypeError, "radius", radius=not_one_integer)
+refuse("paired_mutual_information", TypeError, "axis_name", axis_name=["data"])
 refuse("uniform_prior_entropy", ValueError, "high", low=1.0, high=1.0)
 refuse("uniform_prior_entropy", ValueError, "high", low=1.0, high=0.0)
+refuse("uniform_prior_entropy", ValueError, "high - low", low=-1e308, high=1e308)
+refuse("check_unit_interval", ValueError, "x holds 1.5", x=np.array([0, 1.5], np.float32))
 for gate in ("expected_l0", "hard_concrete_deterministic", "hard_concrete_sample"):
     refuse(gate, ValueError, "low", low=0.0)
     refuse(gate, ValueError, "high", high=1.0)
@@ -461,6 +492,13 @@ refuse("information_per_code", ValueError, "prior_entropy", prior_entropy={"c1":
 refuse("information_per_code", ValueError, "prior_entropy", prior_entropy={"c1": 1.0, "c2": 1.0, "c3": 1.0})
 refuse("information_per_code", TypeError, "log_q", log_q={"c1": REAL, "c2": np.zeros(3, np.int32)})
 refuse("information_per_code", ValueError, "log_q", log_q={"c1": REAL, "c2": LOGITS})
+refuse("information_lower_bound", TypeError, "log_q", log_q=np.zeros(3, np.int32))
+for k in ("log_q", "prior_entropy"):
+    for no_mapping in ([REAL, FAKE], None, {1: REAL, 2: FAKE}):
+        refuse("information_per_code", TypeError, k, **{k: no_mapping})
+for k in ("information", "weights"):
+    for no_mapping in ([REAL, FAKE], None, {1: REAL, 2: FAKE}):
+        refuse("weighted_information", TypeError, k, **{k: no_mapping})
 refuse("weighted_information", ValueError, "weights", weights={"c1": 1.0})
 refuse("weighted_information", TypeError, "weights.*c2", weights={"c1": 1.0, "c2": "1"})
 refuse("weighted_information", ValueError, "weights.*c2", weights={"c1": 1.0, "c2": float("nan")})
@@ -484,6 +522,20 @@ refuse("feature_content_error", ValueError, "features", features=lambda x: x[:, 
 refuse("feature_content_error", ValueError, "features", features=lambda x: x[:1])
 refuse("feature_content_error", TypeError, "features", features=lambda x: x.astype(jnp.int32))
 refuse("pixel_content_error", ValueError, "x has shape", x=X, y=Y)
+
+# An empty axis that a sum or a mean runs over; an empty batch is none.
+NOTHING = np.zeros((2, 0), np.float32)
+for name in ("l1_error", "l1_mean", "l2_mean", "l2_norm", "charbonnier_error"):
+    refuse(name, ValueError, "x has shape.*empty", x=NOTHING, y=NOTHING)
+for name in ("entropy", "check_pmf"):
+    refuse(name, ValueError, "p has shape.*empty", p=NOTHING)
+for name in ("kl_divergence", "hellinger_distance"):
+    refuse(name, ValueError, "p has shape.*empty", p=NOTHING, q=NOTHING)
+refuse(
+    "binary_cross_entropy_from_logits", ValueError, "logits has shape.*empty", logits=NOTHING, target=NOTHING
+)
+refuse("categorical_log_prob", ValueError, "logits has shape.*empty", logits=NOTHING, index=np.zeros(2, int))
+refuse("paired_mutual_information", ValueError, "logits_a.*empty", logits_a=NOTHING.T, logits_b=NOTHING.T)
 
 
 def refusal(name, changed):
@@ -515,8 +567,8 @@ def test_hyperparameters_of_array_functions_are_keyword_only(name):
 def test_messages_say_what_it_is_and_what_it_must_be():
     for call, message in [
         (
-            lambda: losses.discriminator_logistic(LOGITS, LOGITS),
-            "real_logits has shape (3, 4): it must be [batch]",
+            lambda: losses.edge_weights(X, radius=1, strength=1.0),
+            "target has shape (3, 2, 2): it must be [batch, height, width, channels]",
         ),
         (
             lambda: losses.l1_error(X, Y[:1]),
@@ -525,12 +577,83 @@ def test_messages_say_what_it_is_and_what_it_must_be():
         (lambda: losses.entropy(np.array([1, 0])), "p is int32: it must be float"),
         (lambda: losses.entropy([1.0]), "p is list: it must be an array"),
         (lambda: losses.huber_error(X, Y, delta=0), "delta is 0: it must be finite and above 0"),
+        (
+            lambda: losses.huber_error(X, Y, delta=[1.0]),
+            "delta is list: it must be a constant, such as a Python number",
+        ),
+        (
+            lambda: losses.l1_mean(NOTHING, NOTHING),
+            "x has shape (2, 0): it must be [batch, ...] with no empty axis",
+        ),
     ]:
         with pytest.raises((ValueError, TypeError), match=re.escape(message)):
             call()
 
 
-# check_pmf
+HYPERPARAMETERS = [(n, k) for n, case in CASES.items() for k, v in case.arguments.items() if type(v) is float]
+
+
+@pytest.mark.parametrize(("name", "hyperparameter"), HYPERPARAMETERS)
+def test_a_traced_hyperparameter_is_refused_by_name(name, hyperparameter):
+    value = CASES[name].arguments[hyperparameter]
+    with pytest.raises(TypeError, match=rf"^{hyperparameter} is "):
+        jax.jit(lambda traced: with_changed(name, **{hyperparameter: traced}))(value)
+
+
+def test_an_array_of_one_number_is_a_hyperparameter():
+    expected = losses.huber_error(X, Y, delta=0.5)
+    for delta in (np.float32(0.5), np.array(0.5), jnp.array(0.5), jnp.array(0.5, jnp.bfloat16)):
+        np.testing.assert_array_equal(losses.huber_error(X, Y, delta=delta), expected)
+    weights = losses.edge_weights(MASKS, radius=1, strength=2.0)
+    for radius in (np.int32(1), np.array(1), jnp.array(1)):
+        np.testing.assert_array_equal(losses.edge_weights(MASKS, radius=radius, strength=2.0), weights)
+
+
+def test_a_truth_value_is_refused_where_its_number_has_been_compiled():
+    losses.huber_error(X, Y, delta=1.0)
+    for truth in (True, np.bool_(True), np.array(True), jnp.array(True)):
+        with pytest.raises(TypeError, match="delta is bool"):
+            losses.huber_error(X, Y, delta=truth)
+
+
+def test_an_empty_batch_is_no_error():
+    empty = np.zeros((0, 3), np.float32)
+    for function in (losses.l1_mean, losses.l2_norm, losses.kl_divergence, losses.discriminator_logistic):
+        assert function(empty, empty).size == 0
+
+
+def test_arguments_may_be_named_as_the_checks_own():
+    for name in ("shape", "arrays", "name", "self"):
+        with pytest.raises(ValueError, match=f"^{name} sums to"):
+            losses.check_pmf(np.array([0.5, 0.4], np.float32), name)
+        np.testing.assert_array_equal(losses.weighted_information({name: REAL}, {name: 2.0}), 2 * REAL)
+        checks.check_integers("[batch]", **{name: np.zeros(2, int)})
+        with pytest.raises(ValueError, match=f"^{name} has shape"):
+            checks.check_rank("[batch]", **{name: REAL[None]})
+
+
+# check_pmf and check_unit_interval
+
+
+@pytest.mark.parametrize(
+    ("x", "match"),
+    [
+        ([0.5, -0.25], "target holds -0.25"),
+        ([[0, 1], [1.001, 0]], "target holds 1.001"),
+        (np.nan, "holds nan"),
+    ],
+)
+def test_check_unit_interval_refuses(x, match):
+    with pytest.raises(ValueError, match=match):
+        losses.check_unit_interval(np.array(x, np.float32), "target")
+
+
+def test_check_unit_interval_passes_all_that_lies_inside_and_what_it_cannot_see():
+    for dtype in (np.float32, np.float16, jnp.bfloat16):
+        losses.check_unit_interval(np.linspace(0, 1, 7).reshape(7, 1).astype(dtype))
+    jax.jit(lambda x: losses.check_unit_interval(x))(np.array([3.0, -1.0], np.float32))
+    with pytest.raises(TypeError, match="x is int32"):
+        jax.jit(lambda x: losses.check_unit_interval(x))(np.array([1, 0], np.int32))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, jnp.bfloat16])

@@ -13,6 +13,7 @@ from scipy.special import rel_entr, softmax
 from losses.divergences import (
     categorical_cross_entropy_from_logits,
     categorical_entropy_from_logits,
+    categorical_js_from_logits,
     categorical_kl_from_logits,
     chi_square_divergence,
     cross_entropy,
@@ -143,6 +144,39 @@ def test_gradients_at_a_zero_probability():
         np.testing.assert_array_equal(jax.grad(distance)(same, same), [0, 0, 0])
 
 
+# Of squares and products of the least of these, nothing is left in single precision. Where p is 1e22 times
+# q the derivative, its square, doesn't fit the type.
+SMALL = [
+    (p, q) for p in (0.0, 1e-30, 4e-21, 1e-18, 1e-3) for q in (1e-25, 1e-20, 1e-19, 1e-3) if p / q < 1e19
+]
+
+
+@pytest.mark.parametrize(("small_p", "small_q"), SMALL)
+def test_chi_square_and_its_gradient_are_exact_for_small_probabilities(small_p, small_q):
+    p, q = np.array([0.5, small_p], np.float32), np.array([0.5, small_q], np.float32)
+    exact_p, exact_q = p.astype(np.float64), q.astype(np.float64)
+    ratio = exact_p / exact_q
+    expected = np.sum((exact_p - exact_q) * (ratio - 1))
+    slopes = 2 * (ratio - 1), 1 - ratio**2
+    for function in (chi_square_divergence, partial(f_divergence, lambda t: (t - 1) ** 2)):
+        value, (by_p, by_q) = jax.value_and_grad(function, (0, 1))(p, q)
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+        np.testing.assert_allclose(by_p, slopes[0], rtol=1e-5)
+        # By its generator the slope is f(t) - t f'(t), a small difference of large terms.
+        np.testing.assert_allclose(by_q, slopes[1], rtol=1e-5)
+
+
+def test_chi_square_of_softmaxes_far_apart_can_be_trained():
+    def divergence(x, y):
+        return chi_square_divergence(jax.nn.softmax(jnp.stack([0.0, x])), jax.nn.softmax(jnp.stack([0.0, y])))
+
+    # p_2 = exp(x) and q_2 = exp(y), so that chi^2 is (p_2 - q_2)^2 / q_2 to 20 digits.
+    p, q = np.exp(-47.0), np.exp(-46.0)
+    value, slopes = jax.value_and_grad(divergence, (0, 1))(jnp.float32(-47), jnp.float32(-46))
+    np.testing.assert_allclose(value, (p - q) ** 2 / q, rtol=1e-4)
+    np.testing.assert_allclose(slopes, [2 * (p - q) / q * p, q - p**2 / q], rtol=1e-4)
+
+
 def test_what_is_no_probability_gives_no_number():
     bad = np.array([1.5, -0.5], np.float32)
     for function in (kl_divergence, cross_entropy, js_divergence, hellinger_distance):
@@ -189,6 +223,8 @@ def test_logits_agree_with_pmfs():
             categorical_cross_entropy_from_logits(p_logits, q_logits, base=base),
             -np.sum(p * np.log(q), -1) / unit,
         )
+        expected = jensenshannon(p, q, axis=-1, base=base) ** 2
+        check(categorical_js_from_logits(p_logits, q_logits, base=base), expected)
     shifted = categorical_kl_from_logits(p_logits + 100, q_logits - 50)
     np.testing.assert_allclose(shifted, categorical_kl_from_logits(p_logits, q_logits), rtol=1e-3, atol=1e-5)
 
@@ -208,6 +244,14 @@ def test_extreme_and_infinite_logits_have_exact_values_and_finite_gradients():
     np.testing.assert_allclose(
         categorical_cross_entropy_from_logits(SURE, OTHER), [2e4, np.log(2), 1e4, INF], rtol=1e-6
     )
+    p, q = (softmax(x.astype(np.float64), axis=-1) for x in (SURE, OTHER))
+    expected = jensenshannon(p, q, axis=-1) ** 2
+    np.testing.assert_allclose(categorical_js_from_logits(SURE, OTHER), expected, rtol=1e-6, atol=1e-7)
+    slopes = jax.grad(lambda p, q: categorical_js_from_logits(p, q).sum(), (0, 1))(SURE, OTHER)
+    # d/dp_k is log(p_k / m_k) / 2, and through the softmax it is p_k times what that is above its mean.
+    for slope, a, b in [(slopes[0], p, q), (slopes[1], q, p)]:
+        by_a = np.log(2 * np.where(a > 0, a, 1) / np.where(a > 0, a + b, 2)) / 2
+        np.testing.assert_allclose(slope, a * (by_a - np.sum(a * by_a, -1, keepdims=True)), atol=1e-6)
     for function in (categorical_kl_from_logits, categorical_cross_entropy_from_logits):
         slopes = jax.grad(lambda p, q, f=function: f(p, q).sum(), (0, 1))(SURE[:3], OTHER[:3])
         assert all(np.isfinite(slope).all() for slope in slopes)
@@ -241,6 +285,19 @@ def test_gaussian_kl_keeps_its_digits_where_the_two_are_nearly_equal():
     np.testing.assert_allclose(gaussian_kl(zero, near, zero, zero), 1e-6, rtol=2e-3)
     np.testing.assert_allclose(gaussian_kl(near, zero, zero, zero), 5e-7, rtol=1e-5)
     assert gaussian_kl(near, near, near, near) == 0
+
+
+@pytest.mark.parametrize("log_scale", [-80.0, -89.0, -120.0, -500.0])
+def test_gaussian_kl_is_finite_where_the_inverse_of_the_scale_is_not(log_scale):
+    scale, mean = np.full(1, log_scale, np.float32), np.full(1, 0.3, np.float32)
+    value, slopes = jax.value_and_grad(gaussian_kl, (0, 1, 2, 3))(mean, scale, mean, scale)
+    assert value == 0
+    np.testing.assert_array_equal(slopes, np.zeros((4, 1)))
+    # Means that differ by what is little even for such a scale.
+    near, far = np.full(1, 1e-37, np.float32), np.zeros(1, np.float32)
+    with np.errstate(over="ignore"):
+        expected = np.float32(np.exp(2 * (np.log(np.float64(near[0])) - log_scale)) / 2)
+    np.testing.assert_allclose(gaussian_kl(near, scale, far, scale), expected, rtol=1e-4)
 
 
 def spd(count, size):
@@ -346,5 +403,13 @@ def test_k3_is_too_low_by_the_mass_that_the_samples_cannot_reach():
 
 def test_a_sample_that_q_excludes_makes_both_infinite():
     log_p, log_q = np.zeros(3, np.float32), np.array([0, -INF, 0], np.float32)
-    assert kl_from_samples_k1(log_p, log_q).value == INF
-    assert kl_from_samples_k3(log_p, log_q).value == INF
+    for estimator in (kl_from_samples_k1, kl_from_samples_k3):
+        assert estimator(log_p, log_q) == (INF, INF)
+
+
+def test_samples_that_all_say_the_same_have_no_error_and_a_finite_gradient():
+    log_p, log_q = np.zeros(3, np.float32), np.full(3, -0.5, np.float32)
+    for estimator in (kl_from_samples_k1, kl_from_samples_k3):
+        assert estimator(log_p, log_q).standard_error == 0
+        slope = jax.grad(lambda q, f=estimator: f(log_p, q).standard_error)(log_q)
+        np.testing.assert_array_equal(slope, np.zeros(3))

@@ -80,6 +80,24 @@ def test_bernoulli_is_exact_where_it_is_sure():
     np.testing.assert_array_equal(slopes, [0, -1, 1, 0])
 
 
+def test_bernoulli_takes_values_between_as_its_formula_does():
+    value = np.array([0.7, 0.3, 0.5, np.nan], np.float32)
+    logit = np.array([0.3, -2.0, 25.0, 0.3], np.float32)
+    log_p, log_not_p = (scipy.special.log_expit(s * logit.astype(np.float64)) for s in (1, -1))
+    expected = value * log_p + (1 - value) * log_not_p
+    np.testing.assert_allclose(bernoulli_log_prob(logit, value), expected, rtol=1e-6)
+
+
+def test_bernoulli_of_infinite_log_odds():
+    logit, value = (
+        np.array([np.inf, -np.inf, np.inf, -np.inf], np.float32),
+        np.array([1, 0, 0, 1], np.float32),
+    )
+    np.testing.assert_array_equal(bernoulli_log_prob(logit, value), [0, 0, -np.inf, -np.inf])
+    slopes = jax.grad(lambda x: bernoulli_log_prob(x, value[:2]).sum())(logit[:2])
+    np.testing.assert_array_equal(slopes, [0, 0])
+
+
 def test_bernoulli_derivatives():
     derivatives_agree(lambda x: bernoulli_log_prob(x, jnp.array([0.0, 1.0, 1.0])), (normal(3, 3),), order=2)
 
@@ -110,6 +128,32 @@ def test_gaussian_is_finite_far_away_and_at_every_scale_that_the_bound_allows():
         assert np.isfinite(slopes).all()
 
 
+def test_gaussian_takes_one_fixed_scale():
+    mean, value = normal(6, 2, 3, 4)
+    expected = scipy.stats.norm.logpdf(value, mean, np.exp(-0.7))
+    for log_scale in (-0.7, np.float32(-0.7), jnp.array(-0.7)):
+        np.testing.assert_allclose(gaussian_log_prob(mean, log_scale, value), expected, rtol=1e-5)
+        # By the mean and by the scale: (c - mu) / sigma^2, and the sum of ((c - mu) / sigma)^2 - 1.
+        slopes = jax.grad(lambda *a: gaussian_log_prob(*a, value).sum(), (0, 1))(mean, jnp.asarray(log_scale))
+        z = (value - mean).astype(np.float64) * np.exp(0.7)
+        np.testing.assert_allclose(slopes[0], z * np.exp(0.7), rtol=1e-4)
+        np.testing.assert_allclose(slopes[1], np.sum(z**2 - 1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("log_scale", [-80.0, -89.0, -150.0, -1000.0])
+def test_gaussian_is_finite_at_its_mean_however_small_its_scale(log_scale):
+    mean, log_scale = np.full(1, 0.3, np.float32), np.full(1, log_scale, np.float32)
+    value, slopes = jax.value_and_grad(lambda *a: gaussian_log_prob(*a).sum(), (0, 1, 2))(
+        mean, log_scale, mean
+    )
+    np.testing.assert_allclose(value, -log_scale[0] - np.log(2 * np.pi) / 2, rtol=1e-6)
+    np.testing.assert_array_equal(slopes, [[0], [-1], [0]])
+    off = gaussian_log_prob(np.zeros(1, np.float32), log_scale, np.full(1, 1e-30, np.float32))
+    with np.errstate(over="ignore"):
+        expected = np.float32(scipy.stats.norm.logpdf(1e-30, 0, np.exp(max(float(log_scale[0]), -700.0))))
+    np.testing.assert_allclose(off, expected, rtol=1e-4)
+
+
 def test_gaussian_derivatives():
     derivatives_agree(gaussian_log_prob, tuple(normal(5, 3, 3)), order=2)
 
@@ -119,7 +163,7 @@ def test_gaussian_derivatives():
 ANGLES = np.linspace(-np.pi, np.pi, 9, dtype=np.float32)
 
 
-@pytest.mark.parametrize("concentration", [1e-6, 0.3, 4.0, 199.0, 201.0, 1e4, 1e8])
+@pytest.mark.parametrize("concentration", [1e-6, 0.3, 4.0, 199.0, 201.0, 1e4, 1e8, 3e38])
 def test_von_mises_agrees_with_scipy(concentration):
     value = 0.5 + ANGLES / np.float32(max(1, concentration**0.5))  # where the density is
     arguments = (np.full(9, x, np.float32) for x in (0.5, concentration))
@@ -211,7 +255,9 @@ def test_prior_entropies_agree_with_scipy():
     np.testing.assert_allclose(
         uniform_prior_entropy(-2.0, 5.0), scipy.stats.uniform.entropy(-2, 7), rtol=1e-12
     )
-    np.testing.assert_allclose(gaussian_prior_entropy(0.3), scipy.stats.norm.entropy(0, 0.3), rtol=1e-12)
+    for scale in (0.3, 1e-200, 1e200):
+        expected = scipy.stats.norm.entropy() + np.log(scale)
+        np.testing.assert_allclose(gaussian_prior_entropy(scale), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("concentration", [1e-3, 0.7, 30.0, 1e3, 1e5])

@@ -31,6 +31,32 @@ def test_cross_entropy_is_optaxs():
     np.testing.assert_allclose(masks.binary_cross_entropy_from_logits(LOGITS, TARGET), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [0.0, 1.0, 12.0, 20.0, 30.0, 80.0, np.inf])
+def test_a_pixel_that_is_right_keeps_all_digits_of_its_cross_entropy(size):
+    z, x = np.array([[size], [-size]], np.float32), np.array([[1.0], [0.0]], np.float32)
+    right, slope = np.log1p(np.exp(-size)), 1 / (1 + np.exp(size))
+    values, pull_back = jax.vjp(lambda z: masks.binary_cross_entropy_from_logits(z, x), z)
+    np.testing.assert_allclose(values, [right, right], rtol=1e-5)
+    np.testing.assert_allclose(pull_back(jnp.ones(2))[0], [[-slope], [slope]], rtol=1e-5)
+    # On the wrong side it is more by the logit.
+    np.testing.assert_allclose(masks.binary_cross_entropy_from_logits(-z, x), [right + size] * 2, rtol=1e-5)
+
+
+@every_error
+def test_infinite_logits_on_the_right_side_are_no_error(error):
+    z = np.where(TARGET == 1, np.inf, -np.inf).astype(np.float32)
+    value, slope = jax.value_and_grad(lambda z: error(z, TARGET).sum())(z)
+    assert value == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(slope, np.zeros_like(TARGET), atol=1e-6)
+
+
+def test_targets_between_the_two_values_are_a_mean():
+    grey = RNG.random(LOGITS.shape).astype(np.float32)
+    p = sigmoid(LOGITS)
+    expected = -(grey * np.log(p) + (1 - grey) * np.log(1 - p)).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(masks.binary_cross_entropy_from_logits(LOGITS, grey), expected, rtol=1e-5)
+
+
 def test_dice_and_iou_are_their_ratios():
     p, x = sigmoid(LOGITS), TARGET
     both, sizes = (p * x).sum(axis=(1, 2, 3)), p.sum(axis=(1, 2, 3)) + x.sum(axis=(1, 2, 3))
@@ -51,6 +77,17 @@ def test_edge_weights_single_out_edges():
     np.testing.assert_array_equal(weights[:, [0, 7, 12, 19]], np.ones((20, 4)))
     assert np.all(weights[:, [8, 9, 10, 11]] > 2)
     np.testing.assert_allclose(weights[:, 9], 1 + 4 * 4 * 0.4 * 0.6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 6])
+def test_edge_weights_are_one_in_the_plain_and_as_documented_beside_a_straight_edge(radius):
+    image = np.zeros((1, 40, 40, 1), np.float32)
+    image[:, :, 20:] = 1
+    weights = np.asarray(masks.edge_weights(image, radius=radius, strength=4.0))[0, :, :, 0]
+    assert weights.min() == 1
+    beside = 1 + 4 * (1 - 1 / (2 * radius + 1) ** 2)
+    np.testing.assert_allclose(weights[:, 19:21], np.full((40, 2), beside), rtol=1e-5)
+    assert beside == pytest.approx(4.84) or radius != 2
 
 
 def test_edge_error_is_its_two_terms():

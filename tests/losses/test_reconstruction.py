@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,6 +143,59 @@ def test_gradients_are_finite_where_there_is_no_error():
         np.testing.assert_array_equal(jax.grad(lambda x, f=function: f(x, jnp.zeros((1, 3))).sum())(x), x)
     unit = jax.grad(lambda x: l2_norm(x, jnp.zeros((1, 2))).sum())(jnp.array([[3.0, -4.0]]))
     np.testing.assert_allclose(unit, [[0.6, -0.8]], rtol=1e-6)
+
+
+SIZES = [0.0, 1e-30, 1e-23, 1e-10, 1e-3, 1.0, 1e5, 1e20, 1e30]
+
+
+def value_and_slope(function, residual, **scale):
+    return jax.value_and_grad(lambda x: function(x, jnp.zeros((1, 1)), **scale)[0])(
+        jnp.full((1, 1), residual, jnp.float32)
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e-10, 1.0, 1e20])
+def test_values_and_gradients_are_exact_whatever_the_sizes(scale):
+    """Against double precision, in which none of these overflows; slopes as shares of the scale."""
+    for r in SIZES:
+        length = np.hypot(r, scale)
+        least = 1e-37 * max(length, 1)  # what becomes of a slope that the type can't hold
+        check = partial(np.testing.assert_allclose, rtol=1e-5, atol=least, err_msg=f"residual {r}")
+        value, slope = value_and_slope(charbonnier_error, r, epsilon=scale)
+        check((value, slope[0, 0]), (length, r / length))
+        value, slope = value_and_slope(geman_mcclure_error, r, scale=scale)
+        pull = 2 * (r / length) * (scale / length) ** 2
+        check((value, np.float64(slope[0, 0]) * length), ((r / length) ** 2, pull))
+        value, slope = value_and_slope(gaussian_l0_error, r, scale=scale)
+        u = r / scale
+        expected = -np.expm1(-(u**2) / 2), u * np.exp(-(u**2) / 2)
+        check((value, np.float64(slope[0, 0]) * scale), expected)
+
+
+@pytest.mark.parametrize("function", [geman_mcclure_error, gaussian_l0_error])
+def test_a_scale_that_single_precision_does_not_hold(function):
+    for scale, residual, expected in [(1e-300, 0.0, 0), (1e-300, 1.0, 1), (1e300, 1.0, 0)]:
+        value, slope = value_and_slope(function, residual, scale=scale)
+        assert value == expected and slope == 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_l2_norm_neither_overflows_nor_vanishes(size):
+    value, slope = jax.value_and_grad(lambda x: l2_norm(x, jnp.zeros((1, 2)))[0])(
+        size * jnp.array([[3.0, -4.0]])
+    )
+    np.testing.assert_allclose(value, 5 * size, rtol=1e-6)
+    np.testing.assert_allclose(slope, [[0.6, -0.8]] if size else [[0, 0]], rtol=1e-6)
+
+
+def test_what_is_no_number_stays_none():
+    for function in (
+        l2_norm,
+        partial(charbonnier_error, epsilon=1.0),
+        partial(geman_mcclure_error, scale=1.0),
+    ):
+        assert np.isnan(function(jnp.array([[np.nan, 1.0]]), jnp.zeros((1, 2))))
+    assert l2_norm(jnp.array([[np.inf, 1.0]]), jnp.zeros((1, 2))) == np.inf
 
 
 # What each error favours
