@@ -89,7 +89,7 @@ class Log:
         for name, value in record.items():
             if name != "step":
                 self._writer.add_scalar(name, value, step)
-        rate = f"{record['steps_per_second']:.3g} steps/s  {_work(record)}"
+        rate = f"{record['steps_per_second']:.3g} steps/s  {_work(record)}".rstrip()
         losses = self._describe(record)
         self._progress.update(self._task, completed=step, rate=rate, losses=losses)
         now = time.monotonic()
@@ -102,6 +102,5 @@ class Log:
 
 
 def _work(record: Record) -> str:
-    """The rate of arithmetic, and its share of what the devices can do where that is known."""
-    share = f" ({record['utilization']:.0%} of peak)" if "utilization" in record else ""
-    return f"{record['flops_per_second'] / 1e9:.3g} GFLOP/s{share}"
+    """The rate of arithmetic where it is known."""
+    return f"{record['flops_per_second'] / 1e9:.3g} GFLOP/s  " if "flops_per_second" in record else ""

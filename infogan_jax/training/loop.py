@@ -22,7 +22,7 @@ from infogan_jax.images import save_png, tile
 from infogan_jax.tasks.registry import task_of
 from infogan_jax.tasks.replica import AXIS, Metrics
 from infogan_jax.training.checkpoints import Checkpoints, abstract
-from infogan_jax.training.devices import check_batch, peak_flops
+from infogan_jax.training.devices import check_batch
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log
 
@@ -126,7 +126,7 @@ def train(
     samples, describe = task.samples(config, dataset), partial(task.describe, config)
     step = saved = resume_from or 0
     second = step + settings.steps_per_call
-    flops, peak = 0.0, peak_flops(devices)
+    flops = None
     with (
         # The first to be entered is the last to be left: a signal can't cut off a final save.
         Interrupts() as interrupts,
@@ -143,8 +143,9 @@ def train(
             called = time.monotonic()
             count = min(settings.steps_per_call, settings.steps - step)
             batches = device_batches(config, step, count, len(images), len(devices))
-            # The program's own count; a scan counts as one step of it. Reuses what the call traces.
-            flops = flops or _flops(run_steps.lower(state, images, batches)) * len(devices)
+            if flops is None:
+                # Of one step, since a scan's body counts once. What is traced here serves the call too.
+                flops = _flops(run_steps.lower(state, images, batches)) * len(devices)
             with jax.profiler.trace(str(profile)) if profile and step == second else nullcontext():
                 state, metrics = run_steps(state, images, batches)
                 # Before jax 0.8 pmap's results have a layout of their own, which Orbax does not know and for
@@ -159,8 +160,7 @@ def train(
                 {
                     "step": step,
                     "steps_per_second": round(rate, 3),
-                    "flops_per_second": round(rate * flops),
-                    **({"utilization": round(rate * flops / peak, 4)} if peak else {}),
+                    **({"flops_per_second": round(rate * flops)} if flops else {}),
                     **{name: float(values.mean()) for name, values in metrics.items()},
                 }
             )
@@ -175,7 +175,7 @@ def train(
 
 
 def _flops(lowered: jax.stages.Lowered) -> float:
-    """Floating-point operations of a program on one device, 0 where the backend doesn't count them."""
+    """A program's own count of operations on one device; 0 on accelerators, which count compiled ones."""
     return float((lowered.cost_analysis() or {}).get("flops", 0.0))
 
 

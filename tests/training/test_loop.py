@@ -58,7 +58,6 @@ def test_the_rate_of_arithmetic_is_the_steps_times_their_products(straight, tiny
     # The transposed convolution to 8x8x1 alone has 4x4x8 inputs that each spread to 16 pixels.
     least = 2 * tiny_config.train.batch * 4 * 4 * 8 * 16
     assert least * 10 < record["flops_per_second"] / record["steps_per_second"] < least * 1000
-    assert "utilization" not in record  # Of a CPU the peak isn't known.
 
 
 def test_a_profile_is_written_of_the_second_call(tiny_config, digits, tmp_path):
