@@ -101,7 +101,8 @@ def _clustering(
     if not config.codes.categorical or dataset.num_classes is None:
         return nothing, []
     classes = dataset.num_classes
-    (train, train_labels), (test, test_labels) = dataset.train, dataset.test
+    train, train_labels, _ = dataset.train
+    test, test_labels, _ = dataset.test
 
     def score(name: str, stats: Literal["real", "fake"]) -> tuple[clustering.ClusteringScores, np.ndarray]:
         categories = config.codes.named[name].categories

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from infogan_jax.data.dataset import Dataset, Split
+from infogan_jax.data.dataset import Dataset, Factor, Split
 
 
 def _split(count=4, shape=(8, 6, 1), dtype=np.uint8, labels=(0, 1, 2, 1), label_dtype=np.int32):
@@ -38,3 +38,47 @@ def test_labels_may_be_absent():
 def test_broken_rules_are_refused(train, test, num_classes, message):
     with pytest.raises(ValueError, match=message):
         Dataset("toy", train, test, num_classes)
+
+
+AZIMUTH, OBJECT = Factor("azimuth", "angle", "degrees", 360.0), Factor("object", "category")
+
+
+def _with_factors(values, dtype=np.float32):
+    return _split(labels=None)._replace(factors=np.array(values, dtype))
+
+
+def test_factors_are_kept_beside_the_images():
+    split = _with_factors([(0, 0), (5, 1), (10, 0), (355, 2)])
+    data = Dataset("toy", split, split, None, (AZIMUTH, OBJECT))
+    assert data.train.factors[1, 0] == 5 and data.factors[1].kind == "category"
+
+
+@pytest.mark.parametrize(
+    ("split", "factors", "message"),
+    [
+        (_split(labels=None), (AZIMUTH,), "train factors and the data set's factors"),
+        (_with_factors([(0, 0)] * 4), (), "train factors and the data set's factors"),
+        (_with_factors([(0, 0)] * 4), (AZIMUTH,), r"train factors are float32 \(4, 2\).*float32 \(4, 1\)"),
+        (_with_factors([(0, 0)] * 4, np.float64), (AZIMUTH, OBJECT), "train factors are float64"),
+        (_with_factors([(0, 0)] * 3), (AZIMUTH, OBJECT), r"train factors are float32 \(3, 2\)"),
+        (_with_factors([(np.nan, 0)] * 4), (AZIMUTH, OBJECT), "not finite"),
+        (_with_factors([(0, 0.5)] * 4), (AZIMUTH, OBJECT), "factor object has values that are not whole"),
+        (_with_factors([(0, -1)] * 4), (AZIMUTH, OBJECT), "factor object has values that are not whole"),
+    ],
+)
+def test_broken_factors_are_refused(split, factors, message):
+    with pytest.raises(ValueError, match=message):
+        Dataset("toy", split, split, None, factors)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("azimuth", "angle", "degrees"), "an angle has a period above 0"),
+        (("width", "number", "", 2.0), "an angle has a period above 0"),
+        (("width", "size"), "kind is 'size'"),
+    ],
+)
+def test_broken_factor_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Factor(*arguments)
