@@ -56,6 +56,9 @@ class Objective:
     """Weight of L_I of the continuous codes."""
     instance_noise: float = 0.0
     """Standard deviation of the noise added to D's inputs, in units of the image's range."""
+    plain_gan: bool = False
+    """Leave L_I out of the objective of G and of D's trunk: Q alone learns, from a stopped gradient, to show
+    what L_I a plain GAN has."""
     invariance: Invariance = Invariance()
 
 
@@ -209,6 +212,13 @@ def validate(config: Config) -> None:
     without_categories = isinstance(config, InfoGANConfig) and not config.codes.categorical
     if without_categories and config.objective.invariance.weight > 0:
         raise UserError("--objective.invariance.weight is above 0, but there is no categorical code")
+    if isinstance(config, InfoGANConfig) and config.objective.plain_gan:
+        if not config.codes.codes:
+            raise UserError("--objective.plain-gan measures L_I, but there is no code")
+        if config.objective.invariance.weight > 0:
+            raise UserError(
+                "--objective.plain-gan leaves Q the bound alone: set --objective.invariance.weight 0"
+            )
 
 
 def differences(old: Config, new: Config) -> list[str]:

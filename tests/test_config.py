@@ -220,6 +220,17 @@ def test_invariance_needs_a_categorical_code():
     validate(changed(without, "objective.invariance.weight", 0.0))
 
 
+def test_a_plain_gan_has_codes_to_measure_and_no_other_term_for_q():
+    plain = changed(EXPERIMENTS["mnist"], "objective.plain_gan", True)
+    validate(plain)
+    with pytest.raises(UserError, match=r"^--objective\.plain-gan measures L_I, but there is no code$"):
+        validate(changed(plain, "codes", LatentCodes(4)))
+    with pytest.raises(
+        UserError, match=r"^--objective\.plain-gan .*: set --objective\.invariance\.weight 0$"
+    ):
+        validate(changed(plain, "objective.invariance.weight", 1.0))
+
+
 # Differences
 
 

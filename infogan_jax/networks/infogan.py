@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
@@ -94,11 +95,21 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """D and Q on a shared trunk: images to D's logits [batch] and Q's output [batch, posterior_dim]."""
+    """D and Q on a shared trunk: images to D's logits [batch] and Q's output [batch, posterior_dim].
+
+    Attributes:
+        trunk: the rows that D and Q share; one dense layer to D's logit follows.
+        q_head: Q's own rows; one dense layer to ``posterior_dim`` numbers follows.
+        posterior_dim: numbers that Q gives for all codes; 0: there is no Q.
+        detached: Q's gradient stops at the trunk's features.
+        axis_name: as in `Table`.
+        dtype: as in `Table`.
+    """
 
     trunk: tuple[Layer, ...]
     q_head: tuple[Layer, ...]
     posterior_dim: int
+    detached: bool = False
     axis_name: str | None = None
     dtype: DTypeLike = jnp.float32
 
@@ -110,5 +121,7 @@ class Discriminator(nn.Module):
         logits = _dense(1, self.dtype, name="d_logit")(features)[:, 0].astype(jnp.float32)
         if self.posterior_dim == 0:
             return logits, jnp.zeros((len(images), 0))
+        if self.detached:
+            features = jax.lax.stop_gradient(features)
         hidden = Table(self.q_head, self.axis_name, self.dtype, name="q_head")(features, train)
         return logits, _dense(self.posterior_dim, self.dtype, name="q_output")(hidden).astype(jnp.float32)

@@ -111,6 +111,51 @@ MNIST = Networks(
 )
 """InfoGAN, appendix C.1 (28x28x1). The output's sigmoid is from the authors' code."""
 
+SVHN = Networks(
+    generator=(
+        _dense(2, 2, 448, norm=True),
+        _up(256, norm=True),
+        _up(128),
+        _up(64),
+        _up(3, activation="tanh"),
+    ),
+    trunk=(_conv(64), _conv(128, norm=True), _conv(256, norm=True)),
+    q_head=(_dense(128, norm=True, activation="lrelu"),),
+)
+"""InfoGAN, appendices C.2 and C.3: SVHN and CelebA (32x32x3)."""
+
+FACES = Networks(
+    generator=(
+        _dense(1024, norm=True),
+        _dense(8, 8, 128, norm=True),
+        _up(64, norm=True),
+        _up(1, activation="sigmoid"),
+    ),
+    trunk=MNIST.trunk,
+)
+"""InfoGAN, appendix C.4: 3D faces (32x32x1). D and Q are read from the trunk by one layer."""
+
+CHAIRS = Networks(
+    generator=(
+        _dense(1024, norm=True),
+        _dense(8, 8, 256, norm=True),
+        _up(256, stride=1, norm=True),
+        _up(256, stride=1, norm=True),
+        _up(128, norm=True),
+        _up(64, norm=True),
+        _up(1, activation="sigmoid"),
+    ),
+    trunk=(
+        _conv(64),
+        _conv(128, norm=True),
+        _conv(256, norm=True),
+        _conv(256, stride=1, norm=True),
+        _conv(256, stride=1, norm=True),
+        _dense(1024, norm=True, activation="lrelu"),
+    ),
+)
+"""InfoGAN, appendix C.5: 3D chairs (64x64x1). D and Q are read from the trunk by one layer."""
+
 DIGITS = Networks(
     generator=(
         _dense(256, norm=True),

@@ -5,7 +5,8 @@
 
 As in the authors' code the bound is part of D's objective too: D and Q share a trunk, and Q's
 weights are in D's optimiser. One forward pass of G serves both players, which are updated
-together (the authors' code alternates).
+together (the authors' code alternates). Of a plain GAN, whose Q is there to measure L_I, Q alone
+has the bound as its objective: the gradient stops where Q leaves the trunk.
 
 References:
     Chen et al. 2016, "InfoGAN", eqs. 1 and 6.
@@ -71,8 +72,14 @@ def _generator(config: InfoGANConfig) -> Generator:
 
 
 def _discriminator(config: InfoGANConfig) -> Discriminator:
-    networks, outputs = config.networks, config.codes.posterior_dim
-    return Discriminator(networks.trunk, networks.q_head, outputs, AXIS, config.model.dtype)
+    return Discriminator(
+        config.networks.trunk,
+        config.networks.q_head,
+        config.codes.posterior_dim,
+        detached=config.objective.plain_gan,
+        axis_name=AXIS,
+        dtype=config.model.dtype,
+    )
 
 
 def _optimizers(config: InfoGANConfig) -> dict[str, optax.GradientTransformation]:

@@ -61,6 +61,87 @@ def test_mnist_discriminator_is_the_papers():
     assert count(variables["batch_stats"]) == 2 * (128 + 1024 + 128)
 
 
+# The paper's other set-ups (appendices C.2 to C.5), by the sums of their tables. Each term is a layer: weights,
+# and a bias, or batch norm's offset and scale.
+
+SETUPS = {
+    "svhn": (
+        tables.SVHN,
+        LatentCodes(124, (Categorical(10),) * 4 + (Uniform(),) * 4),
+        168,
+        (32, 32, 3),
+        (168 * 1792 + 2 * 448)
+        + (16 * 448 * 256 + 2 * 256)
+        + (16 * 256 * 128 + 128)
+        + (16 * 128 * 64 + 64)
+        + (16 * 64 * 3 + 3),
+        (16 * 3 * 64 + 64) + (16 * 64 * 128 + 2 * 128) + (16 * 128 * 256 + 2 * 256),
+        (4096 * 128 + 2 * 128) + (128 * 48 + 48),
+        4096,
+    ),
+    "celeba": (
+        tables.SVHN,
+        LatentCodes(128, (Categorical(10),) * 10),
+        228,
+        (32, 32, 3),
+        (228 * 1792 + 2 * 448)
+        + (16 * 448 * 256 + 2 * 256)
+        + (16 * 256 * 128 + 128)
+        + (16 * 128 * 64 + 64)
+        + (16 * 64 * 3 + 3),
+        (16 * 3 * 64 + 64) + (16 * 64 * 128 + 2 * 128) + (16 * 128 * 256 + 2 * 256),
+        (4096 * 128 + 2 * 128) + (128 * 100 + 100),
+        4096,
+    ),
+    "faces": (
+        tables.FACES,
+        LatentCodes(128, (Uniform(),) * 5),
+        133,
+        (32, 32, 1),
+        (133 * 1024 + 2 * 1024) + (1024 * 8192 + 2 * 128) + (16 * 128 * 64 + 2 * 64) + (16 * 64 * 1 + 1),
+        (16 * 1 * 64 + 64) + (16 * 64 * 128 + 2 * 128) + (8192 * 1024 + 2 * 1024),
+        1024 * 10 + 10,
+        1024,
+    ),
+    "chairs": (
+        tables.CHAIRS,
+        LatentCodes(128, (Categorical(20),) * 3 + (Uniform(),)),
+        189,
+        (64, 64, 1),
+        (189 * 1024 + 2 * 1024)
+        + (1024 * 16384 + 2 * 256)
+        + 2 * (16 * 256 * 256 + 2 * 256)
+        + (16 * 256 * 128 + 2 * 128)
+        + (16 * 128 * 64 + 2 * 64)
+        + (16 * 64 * 1 + 1),
+        (16 * 1 * 64 + 64)
+        + (16 * 64 * 128 + 2 * 128)
+        + (16 * 128 * 256 + 2 * 256)
+        + 2 * (16 * 256 * 256 + 2 * 256)
+        + (16384 * 1024 + 2 * 1024),
+        1024 * 62 + 62,
+        1024,
+    ),
+}
+
+
+@pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS)
+def test_the_papers_other_set_ups(setup):
+    networks, codes, inputs, image_shape, generator_sum, trunk_sum, q_sum, features = setup
+    assert codes.input_dim == inputs
+    assert networks.image_shape == image_shape
+    images, variables = shapes(Generator(networks.generator), jnp.zeros((3, codes.input_dim)))
+    assert images.shape == (3, *image_shape)
+    assert count(variables["params"]) == generator_sum
+    module = Discriminator(networks.trunk, networks.q_head, codes.posterior_dim)
+    (logits, q), variables = shapes(module, jnp.zeros(images.shape))
+    assert (logits.shape, q.shape) == ((3,), (3, codes.posterior_dim))
+    params = variables["params"]
+    assert count(params["trunk"]) == trunk_sum
+    assert count(params["d_logit"]) == features + 1
+    assert count(params) - trunk_sum - features - 1 == q_sum
+
+
 def test_without_codes_there_is_no_recognition_network():
     networks = tables.MNIST
     (logits, q), variables = shapes(
@@ -68,6 +149,23 @@ def test_without_codes_there_is_no_recognition_network():
     )
     assert (logits.shape, q.shape) == ((3,), (3, 0))
     assert set(variables["params"]) == {"trunk", "d_logit"}
+
+
+def test_a_detached_q_reads_the_same_and_sends_no_gradient_to_the_trunk():
+    arguments = (Layer("conv", (4,), 2, activation="lrelu"),), (Layer("dense", (3,)),), 5
+    images = jax.random.normal(jax.random.key(1), (3, 8, 8, 1))
+    attached, detached = Discriminator(*arguments), Discriminator(*arguments, detached=True)
+    variables = attached.init(jax.random.key(0), images, train=False)
+    np.testing.assert_array_equal(
+        attached.apply(variables, images, train=False)[1], detached.apply(variables, images, train=False)[1]
+    )
+
+    def slopes(module):
+        q = jax.grad(lambda v: module.apply(v, images, train=False)[1].sum())(variables)["params"]
+        return {name: max(float(jnp.abs(x).max()) for x in jax.tree.leaves(part)) for name, part in q.items()}
+
+    assert slopes(attached)["trunk"] > 0
+    assert slopes(detached)["trunk"] == 0 and slopes(detached)["q_head"] > 0
 
 
 def test_q_may_read_the_trunk_directly():

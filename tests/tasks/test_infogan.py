@@ -44,7 +44,7 @@ def base(tiny_config):
 def objective(config, *, bound=True, invariance=0.0, noise=0.0):
     discrete, continuous = LAMBDAS.values() if bound else (0.0, 0.0)
     return dataclasses.replace(
-        config, objective=Objective(discrete, continuous, noise, Invariance(invariance, **WARP))
+        config, objective=Objective(discrete, continuous, noise, invariance=Invariance(invariance, **WARP))
     )
 
 
@@ -236,6 +236,21 @@ def test_the_bounds_gradient_reaches_the_trunk(reference, invariant, full):
     for path, slope in jax.tree.leaves_with_path(expected["trunk"]):
         assert np.abs(slope).max() > 1e-4, jax.tree_util.keystr(path)
     assert largest(difference["d_logit"]) < 1e-6  # D's own head knows nothing of the bound
+
+
+def test_of_a_plain_gan_q_alone_is_trained_by_the_bound(base, state, images, reference):
+    _, slopes, _ = reference
+    d = slopes["discriminator"]
+    config = objective(base)
+    config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, plain_gan=True))
+    grads, _, metrics = gradients(config, state, images)
+    assert_close(grads["generator"], slopes["generator"]["loss_g"])
+    for part in ("trunk", "d_logit"):
+        assert_close(grads["discriminator"][part], d["loss_d"][part])
+    for part in ("q_head", "q_output"):
+        assert_close(grads["discriminator"][part], jax.tree.map(np.negative, d["bound"][part]))
+        assert largest(d["bound"][part]) > 1e-3, part
+    np.testing.assert_allclose(metrics["mi_c1"], reference[0]["mi_c1"], rtol=1e-5)
 
 
 def test_invariance_leaves_the_continuous_codes_outputs_alone(invariant):
