@@ -28,6 +28,16 @@ class Data:
     """Of the source folder: the directory that holds the images."""
     crop: int = 0
     """Of the source folder: images are cut into squares of this many pixels; 0 takes them whole."""
+    size: int = 0
+    """Of the sources folder and tfds: squares from the images' centres are resized (Lanczos) to this many
+    pixels; 0 takes them as they are."""
+    skip_unreadable: bool = False
+    """Of the source folder: leave out files that can't be read, where they would be refused."""
+    extra: bool = False
+    """Of the source tfds: train on the split extra too, which SVHN has."""
+    limit: int = 0
+    """Of the source tfds: read at most this many images of each split, the same with every seed; 0 reads all,
+    and they must fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,8 @@ _LIMITS: dict[type[Config], dict[str, tuple[Callable[[Any], bool], str]]] = {
     Config: {
         "seed": (lambda v: 0 <= v < 2**32, "in [0, 2^32)"),
         "data.crop": _NOT_NEGATIVE,
+        "data.size": _NOT_NEGATIVE,
+        "data.limit": _NOT_NEGATIVE,
         "train.steps": (lambda v: 1 <= v < 2**31, "1 or more, and below 2^31"),
         "train.batch": (lambda v: 2 <= v <= 2**20, "2 or more (batch norm needs two) and at most 2^20"),
         "train.steps_per_call": _COUNT,
@@ -184,6 +196,16 @@ _LIMITS: dict[type[Config], dict[str, tuple[Callable[[Any], bool], str]]] = {
     },
 }
 
+# The fields of the data that only some sources read.
+_OF_SOURCES = {
+    "folder": ("folder",),
+    "crop": ("folder",),
+    "size": ("folder", "tfds"),
+    "skip_unreadable": ("folder",),
+    "extra": ("tfds",),
+    "limit": ("tfds",),
+}
+
 
 def limits(kind: type[Config]) -> dict[str, tuple[Callable[[Any], bool], str]]:
     """What each field of a task's configuration may be: by path, a predicate and its meaning."""
@@ -207,8 +229,17 @@ def validate(config: Config) -> None:
             value = getattr(value, name)
         if not allowed(value):
             raise UserError(f"{flag(path)} is {value}: it must be {meaning}")
-    if config.data.folder is not None and config.data.source != "folder":
-        raise UserError(f"--data.folder is given, but --data.source is {config.data.source}, not folder")
+    for name, sources in _OF_SOURCES.items():
+        if getattr(config.data, name) and config.data.source not in sources:
+            raise UserError(
+                f"{flag(f'data.{name}')} is given, but --data.source is {config.data.source}, "
+                f"not {' or '.join(sources)}"
+            )
+    if config.data.crop and config.data.size:
+        raise UserError(
+            f"--data.crop is {config.data.crop} and --data.size is {config.data.size}: images are either cut "
+            "or resized, so one of them must be 0"
+        )
     without_categories = isinstance(config, InfoGANConfig) and not config.codes.categorical
     if without_categories and config.objective.invariance.weight > 0:
         raise UserError("--objective.invariance.weight is above 0, but there is no categorical code")

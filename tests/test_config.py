@@ -154,6 +154,8 @@ LIMITS = {
     # field: (just inside, just outside)
     "seed": ([0, 2**32 - 1], [-1, 2**32]),
     "data.crop": ([0], [-1]),
+    "data.size": ([0], [-1]),
+    "data.limit": ([0], [-1]),
     "train.steps": ([1], [0, -1]),
     "train.batch": ([2], [1, 0]),
     "train.steps_per_call": ([1], [0]),
@@ -196,9 +198,38 @@ def test_a_value_just_outside_its_limit_is_refused_by_the_name_of_its_flag(path,
     assert str(refusal.value).startswith(f"{flag(path)} is {value}: it must be ")
 
 
-def test_a_folder_belongs_to_its_source():
-    with pytest.raises(UserError, match=r"^--data\.folder is given, but --data\.source is digits"):
-        validate(changed(PRESET, "data.folder", Path("images")))
+@pytest.mark.parametrize(
+    ("field", "value", "sources"),
+    [
+        ("folder", Path("images"), ["folder"]),
+        ("crop", 4, ["folder"]),
+        ("size", 4, ["folder", "tfds"]),
+        ("skip_unreadable", True, ["folder"]),
+        ("extra", True, ["tfds"]),
+        ("limit", 4, ["tfds"]),
+    ],
+)
+def test_a_field_of_the_data_belongs_to_its_sources(field, value, sources):
+    for source in ("digits", "tfds", "folder"):
+        config = changed(changed(PRESET, "data.source", source), f"data.{field}", value)
+        if source in sources:
+            validate(config)
+            continue
+        with pytest.raises(UserError) as refusal:
+            validate(config)
+        expected = (
+            f"{flag(f'data.{field}')} is given, but --data.source is {source}, not {' or '.join(sources)}"
+        )
+        assert str(refusal.value) == expected
+
+
+def test_images_are_cut_or_resized_and_not_both():
+    masks = EXPERIMENTS["masks"]
+    with pytest.raises(
+        UserError, match=r"^--data\.crop is 64 and --data\.size is 32: .* one of them must be 0"
+    ):
+        validate(changed(masks, "data.size", 32))
+    validate(changed(changed(masks, "data.size", 32), "data.crop", 0))
 
 
 def test_the_limits_of_an_autoencoder():

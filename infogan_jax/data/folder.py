@@ -1,112 +1,194 @@
-"""A directory of image files: read, cut into squares, and split file by file."""
+"""A directory of image files: its layout, and the images read, cut or resized, and split file by file."""
 
-import contextlib
-from collections.abc import Iterator
+import math
+import os
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from infogan_jax.data import factors_file, image_files
 from infogan_jax.data.dataset import Dataset, Split
+from infogan_jax.data.resize import centre_square
 from infogan_jax.errors import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm")
-
 _TEST_EVERY = 5
-"""Every fifth file, in the order of the names, is held out."""
+"""Every fifth file is held out, in the order of the names, of each class by itself."""
 
-_GREY_MODES = ("1", "L")
+_SHOWN = 3
 
 
-def image_shape(folder: Path | None, crop: int) -> tuple[int, int, int]:
+def image_shape(
+    folder: Path | None, crop: int, *, size: int = 0, skip_unreadable: bool = False
+) -> tuple[int, int, int]:
     """Height, width and channels of the images, from the first file alone.
 
     Args:
         folder: the directory.
-        crop: the squares' side in pixels; 0 takes the images whole.
+        crop: the squares' side in pixels; 0: none.
+        size: the side that images are resized to, in pixels; 0: none.
+        skip_unreadable: whether the first file is the first that can be read.
 
     Raises:
-        UserError: there is no such directory, too few images in it, or a crop larger than the first.
+        UserError: there is no such directory, it is not laid out as `load` says, its first file can't be
+            read, or a crop is larger than the first image.
     """
-    first = _files(folder)[0]
-    with _opened(first) as image:
-        width, height = image.size
-        channels = 1 if image.mode in _GREY_MODES else 3
-    if crop > min(width, height):
-        raise UserError(f"--data.crop is {crop}, but {first} has {width}x{height} pixels")
-    return (crop, crop, channels) if crop else (height, width, channels)
+    for file in _layout(folder).files:
+        try:
+            height, width, channels = image_files.read(file.path).shape
+        except image_files.Unreadable as reason:
+            if skip_unreadable:
+                continue
+            raise _unreadable(folder, {file.path: str(reason)}) from reason
+        if crop > min(width, height):
+            raise UserError(f"--data.crop is {crop}, but {file.path} has {width}x{height} pixels")
+        side = crop or size
+        return (side, side, channels) if side else (height, width, channels)
+    raise UserError(f"{folder} holds no image file that can be read")
 
 
-def load(folder: Path | None, crop: int, name: str) -> Dataset:
-    """Loads the images, cut into squares without overlap; every fifth file is for testing.
+def load(
+    folder: Path | None, crop: int, name: str, *, size: int = 0, skip_unreadable: bool = False
+) -> Dataset:
+    """Loads the images of a directory, or of its sub-folders, each of which is then a class.
 
-    Squares of one single value, which show nothing, are left out.
+    Images are taken whole, or cut into all whole squares without overlap (crop), or squares from their
+    centres are resized (size; `centre_square`). The first one says whether all become grey or colour.
+    Squares of one single value, which show nothing, are left out. Every fifth file in the order of the names
+    is for testing, counted in each sub-folder anew. Hidden sub-folders (`.NAME`) don't count. A file
+    `factors.csv` in the directory has factors of variation (`factors_file.read`).
 
     Args:
         folder: the directory.
-        crop: the squares' side in pixels; 0 takes the images whole.
+        crop: the squares' side in pixels; 0: none.
         name: what the data set is called in reports.
+        size: the side that images are resized to, in pixels; 0: none.
+        skip_unreadable: whether files that can't be read are left out, with one line on standard error that
+            names them. All others stay in the split that they would be in.
 
     Returns:
-        Images without labels.
+        Images; labels where there are sub-folders, numbered in the order of their names; factors where there
+        is a `factors.csv`. All squares of an image have its label and factors.
 
     Raises:
-        UserError: as `image_shape`; or a file can't be read, or is of another shape than the first, or no
-            square of a split shows anything.
+        UserError: as `image_shape` and `factors_file.read`; or files can't be read, or an image that is taken
+            whole is of another shape than the first, or no square of a split shows anything.
     """
-    height, width, channels = image_shape(folder, crop)
-    mode = "L" if channels == 1 else "RGB"
-    splits: dict[str, list[np.ndarray]] = {"train": [], "test": []}
-    for position, file in enumerate(_files(folder)):
-        with _opened(file) as image:
-            pixels = np.asarray(image.convert(mode)).reshape(image.height, image.width, channels)
-        if crop:
-            pixels = _squares(pixels, crop)
-        elif pixels.shape != (height, width, channels):
-            there = f"{pixels.shape[1]}x{pixels.shape[0]}"
+    files, num_classes = _layout(folder)
+    factors, values = (), None
+    if (table := folder / factors_file.FILE_NAME).exists():
+        factors, values = factors_file.read(
+            table, [file.path.relative_to(folder).as_posix() for file in files]
+        )
+    shape = image_shape(folder, crop, size=size, skip_unreadable=skip_unreadable)
+
+    squares: dict[str, list[np.ndarray]] = {"train": [], "test": []}
+    origins: dict[str, list[int]] = {"train": [], "test": []}  # of each square, its file's place in `files`
+    unreadable: dict[Path, str] = {}
+    for index, file in enumerate(files):
+        try:
+            pixels = image_files.read(file.path, channels=shape[2])
+        except image_files.Unreadable as reason:
+            unreadable[file.path] = str(reason)
+            continue
+        if not (crop or size) and pixels.shape != shape:
             raise UserError(
-                f"{file} has {there} pixels, but the first file {width}x{height}: "
-                "cut them to one size with --data.crop"
+                f"{file.path} has {pixels.shape[1]}x{pixels.shape[0]} pixels, but the first file "
+                f"{shape[1]}x{shape[0]}: cut them to one size with --data.crop or resize them with "
+                "--data.size"
             )
-        else:
-            pixels = pixels[np.newaxis]
-        splits["test" if position % _TEST_EVERY == 0 else "train"].append(pixels)
-    kept = {split: _varied(np.concatenate(images)) for split, images in splits.items()}
-    for split, images in kept.items():
-        if not len(images):
+        shown = _varied(_cut(pixels, crop, size))
+        squares[file.split].append(shown)
+        origins[file.split] += [index] * len(shown)
+    if unreadable:
+        if not skip_unreadable:
+            raise _unreadable(folder, unreadable)
+        names = ", ".join(str(path.relative_to(folder)) for path in unreadable)
+        print(f"{folder}: {len(unreadable)} unreadable image files left out: {names}", file=sys.stderr)
+
+    labels = None if num_classes is None else np.array([file.label for file in files], np.int32)
+    splits = {}
+    for split, origin in origins.items():
+        if not origin:
             raise UserError(f"{folder}: no {split} image shows more than one value")
-    return Dataset(name, Split(kept["train"], None), Split(kept["test"], None), num_classes=None)
+        of_squares = (None if each is None else each[origin] for each in (labels, values))
+        splits[split] = Split(np.concatenate(squares[split]), *of_squares)
+    return Dataset(name, **splits, num_classes=num_classes, factors=factors)
 
 
-def _files(folder: Path | None) -> list[Path]:
+class _File(NamedTuple):
+    path: Path
+    label: int
+    split: str
+
+
+class _Layout(NamedTuple):
+    files: list[_File]
+    num_classes: int | None
+
+
+def _layout(folder: Path | None) -> _Layout:
+    """The image files in the order of their names, class by class where there are sub-folders."""
     if folder is None:
         raise UserError("--data.folder is missing: name the directory that holds the images")
     if not folder.is_dir():
         raise UserError(f"--data.folder is {folder}, which is no directory")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if len(files) < 2:
-        raise UserError(
-            f"{folder} holds {len(files)} image files ({', '.join(SUFFIXES)}): there must be 2 or more"
-        )
-    return files
+    images, folders = _listed(folder)
+    classes = [child for child in folders if not child.name.startswith(".")]
+    contents = [_listed(each)[0] for each in classes]
+    if images and any(contents):
+        raise UserError(f"{folder} holds images and folders of images: leave it one of the two")
+    if images or not any(contents):
+        classes, contents = [folder], [images]
+    for each, members in zip(classes, contents, strict=True):
+        if len(members) < 2:
+            raise UserError(
+                f"{each} holds {len(members)} image files ({', '.join(image_files.SUFFIXES)}): "
+                "there must be 2 or more"
+            )
+    files = [
+        _File(path, label, "test" if position % _TEST_EVERY == 0 else "train")
+        for label, members in enumerate(contents)
+        for position, path in enumerate(members)
+    ]
+    return _Layout(files, None if images else len(classes))
 
 
-@contextlib.contextmanager
-def _opened(file: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(file) as image:
-            yield image
-    except OSError as error:
-        raise UserError(f"{file} can't be read ({error}): repair it or take it out of the folder") from error
+def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The image files and the folders in a folder, each in the order of their names."""
+    files, folders = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # A link that leads nowhere or round in a circle is no folder; read as a file, it is named.
+            if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry.path)):
+                folders.append(entry.name)
+            elif entry.name.lower().endswith(image_files.SUFFIXES):
+                files.append(entry.name)
+    return [folder / name for name in sorted(files)], [folder / name for name in sorted(folders)]
 
 
-def _squares(pixels: np.ndarray, size: int) -> np.ndarray:
-    """All whole squares of an image [h, w, c], row by row: [n, size, size, c]."""
-    rows, columns = pixels.shape[0] // size, pixels.shape[1] // size
-    cut = pixels[: rows * size, : columns * size].reshape(rows, size, columns, size, -1)
-    return cut.swapaxes(1, 2).reshape(-1, size, size, pixels.shape[2])
+def _unreadable(folder: Path, reasons: dict[Path, str]) -> UserError:
+    named = [f"{path.relative_to(folder)} ({reason})" for path, reason in reasons.items()]
+    shown = ", ".join(named[:_SHOWN]) + (", ..." if len(named) > _SHOWN else "")
+    return UserError(
+        f"{folder}: can't read {len(named)} of its image files: {shown}; repair them, take them out, or pass "
+        "them over with --data.skip-unreadable"
+    )
+
+
+def _cut(pixels: np.ndarray, crop: int, size: int) -> np.ndarray:
+    """An image [h, w, c] as it is, its centre resized, or all its whole squares row by row: [n, H, W, c]."""
+    if size:
+        pixels = centre_square(pixels, size)
+    if not crop:
+        return pixels[np.newaxis]
+    height, width, channels = pixels.shape
+    rows, columns = height // crop, width // crop
+    cut = pixels[: rows * crop, : columns * crop].reshape(rows, crop, columns, crop, channels)
+    return cut.swapaxes(1, 2).reshape(-1, crop, crop, channels)
 
 
 def _varied(images: np.ndarray) -> np.ndarray:
-    flat = images.reshape(len(images), -1)
+    flat = images.reshape(len(images), math.prod(images.shape[1:]))
     return images[(flat != flat[:, :1]).any(axis=1)]

@@ -20,10 +20,17 @@ class _Source(NamedTuple):
 
 _SOURCES = {
     "digits": _Source(lambda data: digits.image_shape(data.name), lambda data: digits.load(data.name)),
-    "tfds": _Source(lambda data: tfds.image_shape(data.name), lambda data: tfds.load(data.name)),
+    "tfds": _Source(
+        lambda data: tfds.image_shape(data.name, size=data.size, extra=data.extra),
+        lambda data: tfds.load(data.name, size=data.size, extra=data.extra, limit=data.limit),
+    ),
     "folder": _Source(
-        lambda data: folder.image_shape(data.folder, data.crop),
-        lambda data: folder.load(data.folder, data.crop, data.name),
+        lambda data: folder.image_shape(
+            data.folder, data.crop, size=data.size, skip_unreadable=data.skip_unreadable
+        ),
+        lambda data: folder.load(
+            data.folder, data.crop, data.name, size=data.size, skip_unreadable=data.skip_unreadable
+        ),
     ),
 }
 

@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from infogan_jax.data import folder
+from infogan_jax.data.dataset import Factor
+from infogan_jax.data.resize import centre_square
 from infogan_jax.errors import UserError
 
 
@@ -72,13 +76,192 @@ def test_what_cannot_be_used_is_refused_by_name(images, tmp_path):
     refused("bare holds 0 image files", tmp_path / "bare")
     refused("--data.crop is 11, but .*0.png has 12x10 pixels", images, 11)
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(images / "3.png")
-    refused("3.png has 5x5 pixels, but the first file 12x10: cut them to one size with --data.crop", images)
+    refused(
+        "3.png has 5x5 pixels, but the first file 12x10: cut them to one size with --data.crop or ", images
+    )
     noise = np.random.default_rng(0).integers(0, 256, (10, 12), dtype=np.uint8)
-    Image.fromarray(noise).save(images / "2.png")
+    for i in (2, 3):
+        Image.fromarray(noise).save(images / f"{i}.png")
     (images / "2.png").write_bytes((images / "2.png").read_bytes()[:90])
-    refused("2.png can't be read", images)
+    refused(r"can't read 1 of its image files: 2.png \(", images)
     (images / "2.png").write_bytes(b"no image")
-    refused("2.png can't be read", images)
+    refused(r"can't read 1 of its image files: 2.png \(", images)
     for file in images.glob("*.png"):
         Image.fromarray(np.zeros((10, 12), np.uint8)).save(file)
     refused("no train image shows more than one value", images)
+
+
+# Sub-folders, sizes, and what people have in their folders
+
+
+def save(path, value, shape=(8, 8)):
+    """An image whose pixels are all near a value, so that it shows which one it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full(shape, value, np.uint8)
+    pixels[0, 0] += 1
+    Image.fromarray(pixels).save(path, "PNG")
+
+
+def values(split):
+    return split.images[:, -1, -1, 0].tolist()
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """Two classes of seven and six images; the last digit of the pixels' value is the image's place."""
+    for i in range(7):
+        save(tmp_path / "bee" / f"{i}.png", 10 + i)
+    for i in range(6):
+        save(tmp_path / "ant ü" / f"{i}.png", 20 + i)
+    (tmp_path / ".thumbnails").mkdir()
+    save(tmp_path / ".thumbnails" / "0.png", 99)
+    return tmp_path
+
+
+def test_sub_folders_are_classes_in_the_order_of_their_names_and_each_is_split_by_itself(classes):
+    dataset = folder.load(classes, 0, "insects")
+    assert dataset.num_classes == 2 and dataset.factors == ()
+    assert values(dataset.test) == [20, 25, 10, 15]
+    assert dataset.test.labels.tolist() == [0, 0, 1, 1] and dataset.test.labels.dtype == np.int32
+    assert values(dataset.train) == [21, 22, 23, 24, 11, 12, 13, 14, 16]
+    assert dataset.train.labels.tolist() == [0] * 4 + [1] * 5
+
+
+def test_squares_keep_the_label_and_the_factors_of_their_image(classes):
+    flat = np.full((8, 8), 22, np.uint8)
+    flat[0, 0] = flat[7, 7] = 5  # only two of its four squares show anything
+    Image.fromarray(flat).save(classes / "ant ü" / "2.png")
+    rows = [f"{path.relative_to(classes)},{path.stem}" for path in classes.glob("[ab]*/*.png")]
+    (classes / "factors.csv").write_text("\n".join(["file,place", *rows]))
+    dataset = folder.load(classes, 4, "insects")
+    assert dataset.factors == (Factor("place"),)
+    # Of all others only the first square, in the corner of which a pixel differs.
+    assert values(dataset.train) == [21, 22, 5, 23, 24, 11, 12, 13, 14, 16]
+    assert dataset.train.labels.tolist() == [0] * 5 + [1] * 5
+    assert dataset.train.factors.tolist() == [[p] for p in (1, 2, 2, 3, 4, 1, 2, 3, 4, 6)]
+    assert dataset.test.factors.tolist() == [[0], [5], [0], [5]]
+
+
+def test_a_flat_folder_can_have_factors(images):
+    (images / "factors.csv").write_text(
+        "file,turn_degrees\n" + "".join(f"{i}.png,{10 * i}\n" for i in range(6))
+    )
+    dataset = folder.load(images, 0, "shapes")
+    assert dataset.factors == (Factor("turn", "angle", "degrees", 360),) and dataset.num_classes is None
+    assert dataset.train.factors.tolist() == [[10], [20], [30], [40]]
+
+
+def test_factors_are_checked_before_an_image_is_read(images):
+    (images / "0.png").write_bytes(b"no image")
+    (images / "factors.csv").write_text("file,turn_degrees\n")
+    refused("has no line for 6 images", images)
+
+
+def test_images_of_any_size_are_resized_from_their_centres(tmp_path):
+    random = np.random.default_rng(0)
+    shapes = [(9, 20), (20, 9), (4, 4), (8, 8)]
+    originals = [random.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+    for i, pixels in enumerate(originals):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    assert folder.image_shape(tmp_path, 0, size=8) == (8, 8, 1)
+    dataset = folder.load(tmp_path, 0, "mixed", size=8)
+    expected = [centre_square(pixels[..., np.newaxis], 8) for pixels in originals]
+    np.testing.assert_array_equal(dataset.test.images, expected[:1])
+    np.testing.assert_array_equal(dataset.train.images, expected[1:])
+    np.testing.assert_array_equal(dataset.train.images[2][..., 0], originals[3])
+
+
+def test_images_smaller_than_the_crop_have_no_squares(images):
+    save(images / "3.png", 7, (3, 3))
+    assert len(folder.load(images, 4, "shapes").train.images) == 3 * 6
+
+
+@pytest.fixture
+def broken(images):
+    """Of the six images, the first is empty, the third cut off, the fourth a link to itself."""
+    (images / "0.png").write_bytes(b"")
+    (images / "2.png").write_bytes((images / "2.png").read_bytes()[:50])
+    (images / "3.png").unlink()
+    (images / "3.png").symlink_to("3.png")
+    return images
+
+
+def test_all_files_that_cannot_be_read_are_named_at_once(broken):
+    save(broken / "0.png", 5, (10, 12))
+    (broken / "4.png").write_bytes(b"PK")
+    (broken / "6.png").mkdir()  # a folder without images, which is none of them
+    with pytest.raises(UserError) as refusal:
+        folder.load(broken, 0, "shapes")
+    message = str(refusal.value)
+    assert message.startswith(f"{broken}: can't read 3 of its image files: 2.png (")
+    assert "3.png (no regular file), 4.png (no PNG, JPEG, BMP or PGM); repair them" in message
+    save(broken / "6.png" / "0.png", 3)
+    refused("holds images and folders of images", broken)
+
+
+def test_only_the_first_few_are_named(images):
+    for i in range(1, 6):
+        (images / f"{i}.png").write_bytes(b"")
+    refused(
+        r"can't read 5 of its image files: 1.png \(empty\), 2.png \(empty\), 3.png \(empty\), \.\.\.; rep",
+        images,
+    )
+
+
+def test_files_that_cannot_be_read_are_left_out_where_asked(broken, capsys):
+    assert folder.image_shape(broken, 0, skip_unreadable=True) == (10, 12, 1)
+    assert capsys.readouterr() == ("", "")
+    dataset = folder.load(broken, 0, "shapes", skip_unreadable=True)
+    # The others are in the split that they were in.
+    np.testing.assert_array_equal(dataset.test.images, [pixels(5)])
+    np.testing.assert_array_equal(dataset.train.images, [pixels(1), pixels(4)])
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"{broken}: 3 unreadable image files left out: 0.png, 2.png, 3.png\n"
+
+
+def test_a_folder_of_nothing_that_can_be_read_is_refused(images):
+    for i in range(6):
+        (images / f"{i}.png").write_bytes(b"")
+    with pytest.raises(UserError, match="holds no image file that can be read"):
+        folder.load(images, 0, "shapes", skip_unreadable=True)
+
+
+def test_a_bomb_is_a_file_that_cannot_be_read(images):
+    (images / "2.png").write_bytes(b"P5 99999 99999 255\n")
+    refused(r"can't read 1 of its image files: 2.png \(Image size \(9999800001 pixels\) exceeds", images)
+
+
+def test_layouts_that_say_nothing_clear_are_refused(classes):
+    (classes / "loop").symlink_to(classes)
+    refused("loop holds 0 image files", classes)
+    (classes / "loop").unlink()
+    save(classes / "x.png" / "1.png", 3)  # a class with a strange name, and one image
+    refused("x.png holds 1 image files", classes)
+    save(classes / "x.png" / "2.png", 3)
+    assert folder.load(classes, 0, "insects").num_classes == 3
+    save(classes / "stray.png", 3)
+    refused("holds images and folders of images: leave it one of the two", classes)
+
+
+COIL20 = Path(__file__).parents[2] / "../shared/images/coil20"
+
+
+@pytest.mark.skipif(not COIL20.is_dir(), reason=f"COIL-20 is needed in {COIL20}")
+def test_coil20():
+    assert folder.image_shape(COIL20, 0) == (64, 64, 1)
+    dataset = folder.load(COIL20, 0, "coil20")
+    assert dataset.num_classes == 20 and dataset.image_shape == (64, 64, 1)
+    assert dataset.factors == (
+        Factor("object", "category"),
+        Factor("azimuth", "angle", "degrees", 360),
+    )
+    # 72 views of each object, of which those at 0, 25, 50, ... degrees are for testing.
+    assert np.bincount(dataset.train.labels).tolist() == [57] * 20
+    assert np.bincount(dataset.test.labels).tolist() == [15] * 20
+    for split in (dataset.train, dataset.test):
+        np.testing.assert_array_equal(split.factors[:, 0], split.labels + 1)
+    np.testing.assert_array_equal(dataset.test.factors[:15, 1], np.arange(0, 360, 25))
+    view = np.asarray(Image.open(COIL20 / "obj07" / "045.png"))
+    seventh = dataset.train.images[(dataset.train.factors == (7, 45)).all(axis=1)]
+    np.testing.assert_array_equal(seventh, view[np.newaxis, ..., np.newaxis])

@@ -4,185 +4,95 @@ import os
 import shlex
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 import tensorflow_datasets
 from PIL import Image
 
-from infogan_jax.data import tfds
+from infogan_jax.data import prepared, tfds
+from infogan_jax.data.resize import centre_square
 from infogan_jax.errors import UserError
 
-SPLITS = {"train": [3, 2], "test": [4]}
+# What is there is found out from small files
 
 
-@pytest.fixture
-def data_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    return tmp_path
-
-
-def _prepare(folder, *, splits=SPLITS, file_format="array_record", features=None, shard=b"records"):
-    """Writes what TFDS leaves in a version's folder, with shards of no worth."""
-    folder.mkdir(parents=True)
-    info = {
-        "name": "toy",
-        "version": folder.name,
-        "fileFormat": file_format,
-        "splits": [
-            {
-                "name": name,
-                "numBytes": "100",
-                "shardLengths": [str(length) for length in lengths],
-                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-            }
-            for name, lengths in splits.items()
-        ],
-    }
-    (folder / "dataset_info.json").write_text(json.dumps(info))
-    features = features or {"image": tensorflow_datasets.features.Image(shape=(4, 4, 1))}
-    tensorflow_datasets.features.FeaturesDict(features).save_config(folder)
-    for name, lengths in splits.items():
-        for index in range(len(lengths)):
-            path = folder / f"toy-{name}.{file_format}-{index:05d}-of-{len(lengths):05d}"
-            path.write_bytes(shard)
-    return folder
-
-
-class TestPreparedFolder:
-    def test_the_newest_version_is_found_by_number(self, data_dir):
-        for version in ("1.0.0", "10.0.0", "9.1.0"):
-            _prepare(data_dir / "toy" / version)
-        (data_dir / "toy" / "11.0.0").mkdir()  # prepared by half: no dataset_info.json
-        (data_dir / "toy" / "incomplete.XYZ_12.0.0").mkdir()
-        assert tfds.prepared_folder("toy") == data_dir / "toy" / "10.0.0"
-        assert tfds.prepared_folder("toy:9.1.0") == data_dir / "toy" / "9.1.0"
-
-    def test_a_configuration_is_a_folder_of_its_own(self, data_dir):
-        _prepare(data_dir / "toy" / "small+grey-0.5" / "1.0.0")
-        expected = data_dir / "toy" / "small+grey-0.5" / "1.0.0"
-        assert tfds.prepared_folder("toy/small+grey-0.5") == expected
-        assert tfds.prepared_folder("toy/small+grey-0.5:1.0.0") == expected
-        with pytest.raises(UserError, match=r"by configuration; name one of: toy/small\+grey-0.5"):
-            tfds.prepared_folder("toy")
-
-    @pytest.mark.parametrize("name", ["toy", "toy:2.0.0", "toy/big", "toy/big:1.0.0"])
-    def test_absent_data_comes_with_the_command_that_prepares_it(self, data_dir, name):
-        if name == "toy:2.0.0":
-            _prepare(data_dir / "toy" / "1.0.0")
-        with pytest.raises(UserError, match="not prepared") as refusal:
-            tfds.prepared_folder(name)
-        message = str(refusal.value)
-        assert str(data_dir / "toy") in message and "\n" not in message
-        words = shlex.split(message.partition("prepare it with: ")[2])
-        python = sys.executable
-        assert words[:7] == [python, "-m", "pip", "install", "infogan-jax[prepare]", "&&", python]
-        assert words[7] == "-c"
-        compile(words[8], "command", "exec")
-        call = f'builder("{name}", data_dir="{data_dir}", file_format="array_record").download_and_prepare()'
-        assert words[8].endswith(call)
-
-    def test_the_command_that_is_given_prepares_what_load_reads(self, data_dir, capfd):
-        with pytest.raises(UserError) as refusal:
-            tfds.prepared_folder("toy_squares")
-        command = shlex.split(str(refusal.value))[-1]
-        tensorflow_datasets.disable_progress_bar()
-        exec(command, {})
-        capfd.readouterr()
-        data = tfds.load("toy_squares")
-        assert capfd.readouterr() == ("", "")
-        # The builder has no `test`, so `validation` is the test split; TFDS shuffles on disk.
-        for split, seed, count in ((data.train, 0, 12), (data.test, 1, 5)):
-            images = _squares(seed, count)
-            order = [int(np.argmax((images == image).all((1, 2, 3)))) for image in split.images]
-            assert sorted(order) == list(range(count))
-            np.testing.assert_array_equal(split.images, images[order])
-            np.testing.assert_array_equal(split.labels, np.array(order) % 3)
-        assert data.num_classes == 3
-        # The same records without the label among their features.
-        path = tfds.prepared_folder("toy_squares") / "features.json"
-        content = json.loads(path.read_text())
-        del content["featuresDict"]["features"]["label"]
-        path.write_text(json.dumps(content))
-        unlabelled = tfds.load("toy_squares")
-        assert unlabelled.num_classes is unlabelled.train.labels is None
-        np.testing.assert_array_equal(unlabelled.test.images, data.test.images)
-
-    def test_the_default_folder_is_in_the_home(self, tmp_path, monkeypatch):
-        monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
-        monkeypatch.setenv("HOME", str(tmp_path))
-        monkeypatch.setenv("USERPROFILE", str(tmp_path))
-        folder = _prepare(tmp_path / "tensorflow_datasets" / "toy" / "1.0.0")
-        assert tfds.prepared_folder("toy") == folder
-
-    @pytest.mark.parametrize(
-        "name",
-        [
-            *("", "..", "../x", "toy/..", "toy/../x", "/toy", "toy/", "a/b/c", "C:\\toy"),
-            *("toy:", "toy:1", "toy:*.*.*", "toy:1.0.0/x", "hub:toy", "toy\n", "toy x", "1toy", '"'),
-        ],
-    )
-    def test_what_is_not_a_name_is_refused(self, data_dir, name):
-        with pytest.raises(UserError, match="is not a data set's name"):
-            tfds.prepared_folder(name)
-
-    def test_a_format_that_needs_tensorflow_is_refused(self, data_dir):
-        _prepare(data_dir / "toy" / "1.0.0", file_format="tfrecord")
-        with pytest.raises(
-            UserError, match=r"is in the tfrecord format.*move that folder away, then prepare"
-        ):
-            tfds.prepared_folder("toy")
-
-    @pytest.mark.parametrize("damage", ["missing", "empty"])
-    def test_a_shard_that_is_not_whole_is_named(self, data_dir, damage):
-        shard = _prepare(data_dir / "toy" / "1.0.0") / "toy-train.array_record-00001-of-00002"
-        shard.unlink() if damage == "missing" else shard.write_bytes(b"")
-        with pytest.raises(UserError, match=f"{shard.name} is missing or empty; delete"):
-            tfds.prepared_folder("toy")
-
-    def test_shards_of_other_splits_and_of_no_records_may_be_absent(self, data_dir):
-        splits = {"train": [3, 0], "test": [4], "extra": [9]}
-        folder = _prepare(data_dir / "toy" / "1.0.0", splits=splits)
-        (folder / "toy-train.array_record-00001-of-00002").unlink()
-        (folder / "toy-extra.array_record-00000-of-00001").unlink()
-        assert tfds.prepared_folder("toy") == folder
-
-    @pytest.mark.parametrize("splits", [{"train": [1]}, {"test": [1], "validation": [1]}, {}])
-    def test_splits_to_train_and_to_test_on_are_needed(self, data_dir, splits):
-        _prepare(data_dir / "toy" / "1.0.0", splits=splits)
-        with pytest.raises(UserError, match="it needs `train`, and `test` or `validation`"):
-            tfds.prepared_folder("toy")
-
-    def test_damaged_json_is_refused(self, data_dir):
-        folder = _prepare(data_dir / "toy" / "1.0.0")
-        (folder / "features.json").unlink()
-        with pytest.raises(UserError, match=r"has no features\.json"):
-            tfds.image_shape("toy")
-        (folder / "features.json").write_text('{"type": "...", "content": {}}')
-        with pytest.raises(UserError, match="old TFDS"):
-            tfds.image_shape("toy")
-        (folder / "dataset_info.json").write_text('{"name"')
-        with pytest.raises(UserError, match=r"dataset_info\.json is damaged"):
-            tfds.prepared_folder("toy")
-
-    def test_absence_is_told_at_once_without_importing_tfds(self, data_dir):
-        program = """
+def test_absence_is_told_at_once_without_importing_tfds(data_dir):
+    program = """
 import sys, time, types
 from infogan_jax.data import sources
 try:
-    sources.check(types.SimpleNamespace(source="tfds", name="mnist"))
+    sources.check(types.SimpleNamespace(source="tfds", name="mnist", size=64, extra=False))
 except ValueError as error:
     assert "not prepared" in str(error)
     heavy = {"tensorflow_datasets", "tensorflow", "jax", "sklearn"} & set(sys.modules)
     print(time.process_time(), *heavy)
 """
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run(
-            [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
-        )
-        (seconds,) = done.stdout.split()  # and no heavy module
-        assert float(seconds) < 1.0
-        assert done.stderr == ""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
+    )
+    (seconds,) = done.stdout.split()  # and no heavy module
+    assert float(seconds) < 1.0
+    assert done.stderr == ""
+
+
+def test_features_that_are_not_those_of_this_tfds_are_refused(data_dir, prepare):
+    folder = prepare(data_dir / "toy" / "1.0.0")
+    (folder / "features.json").unlink()
+    with pytest.raises(UserError, match=r"has no features\.json"):
+        tfds.image_shape("toy")
+    (folder / "features.json").write_text('{"type": "...", "content": {}}')
+    with pytest.raises(UserError, match="old TFDS"):
+        tfds.image_shape("toy")
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        {"picture": tensorflow_datasets.features.Image(shape=(4, 4, 1))},
+        {"image": tensorflow_datasets.features.Image(shape=(4, 4, 4))},
+        {"image": tensorflow_datasets.features.Image(shape=(4, 4, 1), dtype=np.uint16)},
+        {"image": tensorflow_datasets.features.Tensor(shape=(4, 4, 1), dtype=np.uint8)},
+    ],
+)
+def test_what_is_not_images_is_refused_by_its_features(data_dir, prepare, features):
+    prepare(data_dir / "toy" / "1.0.0", features=features)
+    ((key, _),) = features.items()
+    for size in (0, 4):
+        with pytest.raises(UserError, match=rf"no feature `image`.*its features are: {key}$"):
+            tfds.load("toy", size=size)
+
+
+def test_images_of_several_shapes_must_be_resized(data_dir, prepare):
+    prepare(
+        data_dir / "toy" / "1.0.0",
+        features={"image": tensorflow_datasets.features.Image(shape=(None, 5, 3))},
+    )
+    with pytest.raises(UserError, match=r"images of several shapes: resize them .* with --data.size N"):
+        tfds.load("toy")
+    assert tfds.image_shape("toy", size=4) == (4, 4, 3)
+
+
+def test_a_damaged_shard_is_refused(data_dir, prepare):
+    prepare(data_dir / "toy" / "1.0.0")
+    with pytest.raises(UserError, match=r"is damaged .* delete that folder, then prepare it with"):
+        tfds.load("toy")
+
+
+def test_images_that_do_not_fit_into_memory_are_refused(data_dir, mini, monkeypatch):
+    mini("mnist", {"train": 3, "test": 3})
+
+    def empty(shape, dtype):
+        raise MemoryError("Unable to allocate")
+
+    monkeypatch.setattr(np, "empty", empty)
+    with pytest.raises(UserError, match=r"mnist doesn't fit into memory .*--data.limit"):
+        tfds.load("mnist")
+
+
+# What is read, from records that TFDS wrote
 
 
 def _squares(seed, count):
@@ -218,32 +128,208 @@ class ToySquares(tensorflow_datasets.core.GeneratorBasedBuilder):
             yield index, {"image": file, "label": index % 3}
 
 
-class TestLoad:
-    @pytest.mark.parametrize(
-        "features",
-        [
-            {"picture": tensorflow_datasets.features.Image(shape=(4, 4, 1))},
-            {"image": tensorflow_datasets.features.Image(shape=(None, None, 3))},
-            {"image": tensorflow_datasets.features.Image(shape=(4, 4, 4))},
-            {"image": tensorflow_datasets.features.Image(shape=(4, 4, 1), dtype=np.uint16)},
-            {"image": tensorflow_datasets.features.Tensor(shape=(4, 4, 1), dtype=np.uint8)},
-        ],
-    )
-    def test_what_is_not_images_of_one_shape_is_refused_by_its_features(self, data_dir, features):
-        _prepare(data_dir / "toy" / "1.0.0", features=features)
-        ((key, _),) = features.items()
-        with pytest.raises(UserError, match=rf"no feature `image`.*its features are: {key}$"):
-            tfds.load("toy")
+def test_the_command_that_is_given_prepares_what_load_reads(data_dir, capfd):
+    with pytest.raises(UserError) as refusal:
+        prepared.find("toy_squares")
+    command = shlex.split(str(refusal.value))[-1]
+    tensorflow_datasets.disable_progress_bar()
+    exec(command, {})
+    capfd.readouterr()
+    data = tfds.load("toy_squares")
+    assert capfd.readouterr() == ("", "")
+    # The builder has no `test`, so `validation` is the test split; TFDS shuffles on disk.
+    for split, seed, count in ((data.train, 0, 12), (data.test, 1, 5)):
+        images = _squares(seed, count)
+        order = [int(np.argmax((images == image).all((1, 2, 3)))) for image in split.images]
+        assert sorted(order) == list(range(count))
+        np.testing.assert_array_equal(split.images, images[order])
+        np.testing.assert_array_equal(split.labels, np.array(order) % 3)
+    assert data.num_classes == 3
+    # The same records without the label among their features.
+    path = prepared.find("toy_squares").folder / "features.json"
+    content = json.loads(path.read_text())
+    del content["featuresDict"]["features"]["label"]
+    path.write_text(json.dumps(content))
+    unlabelled = tfds.load("toy_squares")
+    assert unlabelled.num_classes is unlabelled.train.labels is None
+    np.testing.assert_array_equal(unlabelled.test.images, data.test.images)
 
-    def test_a_damaged_shard_is_refused(self, data_dir):
-        _prepare(data_dir / "toy" / "1.0.0")
-        with pytest.raises(UserError, match=r"is damaged .* delete that folder, then prepare it with"):
-            tfds.load("toy")
+
+# The builders that this package is meant for: their own features, with random content
+
+
+def _content(features, random):
+    """An example of a builder's features, and the pixels of its image as they are stored."""
+    kinds = tensorflow_datasets.features
+
+    def content(feature):
+        if isinstance(feature, kinds.FeaturesDict):
+            return {name: content(each) for name, each in feature.items()}
+        if isinstance(feature, kinds.Image):
+            file = io.BytesIO()
+            pixels = random.integers(0, 2 if feature.shape == (64, 64, 1) else 256, feature.shape, np.uint8)
+            jpeg = feature.shape == (218, 178, 3)
+            Image.fromarray(pixels.squeeze()).save(file, "JPEG" if jpeg else "PNG")
+            file.seek(0)
+            return file
+        if isinstance(feature, kinds.ClassLabel):
+            return int(random.integers(feature.num_classes))
+        if isinstance(feature, kinds.Text):
+            return "x"
+        return feature.np_dtype(random.integers(2) if feature.np_dtype != np.float32 else random.random())
+
+    return content(features)
+
+
+@pytest.fixture
+def mini(data_dir, monkeypatch, capfd):
+    """A function that prepares a TFDS builder with so many random examples in each split.
+
+    It returns the examples by split in the order in which TFDS stores them, with their images as arrays of
+    pixels, as TFDS itself reads them.
+    """
+
+    def prepare(name, counts):
+        builder_class = tensorflow_datasets.builder_cls(name)
+        # TFDS's own would look for the checksums of downloads.
+        no_downloads = types.SimpleNamespace(downloaded_size=0)
+        monkeypatch.setattr(builder_class, "_make_download_manager", lambda self, **_: no_downloads)
+
+        def generators(self, manager):
+            random = np.random.default_rng(0)
+            return {
+                split: ((i, _content(self.info.features, random)) for i in range(count))
+                for split, count in counts.items()
+            }
+
+        monkeypatch.setattr(builder_class, "_split_generators", generators)
+        tensorflow_datasets.disable_progress_bar()
+        builder = tensorflow_datasets.builder(name, data_dir=data_dir, file_format="array_record")
+        builder.download_and_prepare()
+        capfd.readouterr()
+        return {split: list(builder.as_data_source(split=split)) for split in counts}
+
+    return prepare
+
+
+def _column(examples, feature):
+    return np.array([example[feature] for example in examples], np.float32)
+
+
+def _images(examples):
+    return np.stack([example["image"] for example in examples])
+
+
+def test_svhn_has_an_extra_split(mini):
+    stored = mini("svhn_cropped", {"train": 5, "test": 3, "extra": 4})
+    data = tfds.load("svhn_cropped")
+    assert data.num_classes == 10 and data.factors == () and data.train.factors is None
+    np.testing.assert_array_equal(data.train.images, _images(stored["train"]))
+    np.testing.assert_array_equal(data.train.labels, _column(stored["train"], "label"))
+    more = tfds.load("svhn_cropped", extra=True)
+    np.testing.assert_array_equal(more.train.images, _images(stored["train"] + stored["extra"]))
+    np.testing.assert_array_equal(more.train.labels, _column(stored["train"] + stored["extra"], "label"))
+    for each in (data, more):
+        np.testing.assert_array_equal(each.test.images, _images(stored["test"]))
+
+
+def test_mnist_is_as_tfds_reads_it_and_has_no_extra_split(mini):
+    stored = mini("mnist", {"train": 5, "test": 3})
+    data = tfds.load("mnist")
+    for split, examples in ((data.train, stored["train"]), (data.test, stored["test"])):
+        np.testing.assert_array_equal(split.images, _images(examples))
+        np.testing.assert_array_equal(split.labels, _column(examples, "label"))
+    with pytest.raises(UserError, match=r"it needs `extra`; leave out --data.extra"):
+        tfds.image_shape("mnist", extra=True)
+
+
+def test_celeb_a_is_cut_and_resized(mini):
+    stored = mini("celeb_a", {"train": 3, "validation": 2, "test": 2})
+    data = tfds.load("celeb_a", size=32)
+    assert tfds.image_shape("celeb_a", size=32) == data.image_shape == (32, 32, 3)
+    assert tfds.image_shape("celeb_a") == (218, 178, 3)
+    assert data.num_classes is data.train.labels is data.train.factors is None
+    for split, examples in ((data.train, stored["train"]), (data.test, stored["test"])):
+        np.testing.assert_array_equal(split.images, [centre_square(each, 32) for each in _images(examples)])
+
+
+def test_dsprites_has_white_shapes_and_five_factors(mini):
+    stored = mini("dsprites", {"train": 21})["train"]
+    held_out = [stored[i] for i in (0, 10, 20)]
+    others = [each for i, each in enumerate(stored) if i % 10]
+    data = tfds.load("dsprites")
+    kinds = [(factor.name, factor.kind, factor.unit, factor.period) for factor in data.factors]
+    assert kinds == [
+        ("shape", "category", "", 0),
+        ("scale", "number", "", 0),
+        ("orientation", "angle", "radians", 2 * np.pi),
+        ("x", "number", "", 0),
+        ("y", "number", "", 0),
+    ]
+    assert data.num_classes is None and len(data.train.images) == 18
+    for split, examples in ((data.train, others), (data.test, held_out)):
+        np.testing.assert_array_equal(split.images, 255 * _images(examples))
+        features = ("label_shape", "value_scale", "value_orientation", "value_x_position", "value_y_position")
+        expected = np.stack([_column(examples, feature) for feature in features], axis=1)
+        np.testing.assert_array_equal(split.factors, expected)
+    # What is resized is black and white, not what is stored.
+    smaller = tfds.load("dsprites", size=32).test.images
+    np.testing.assert_array_equal(smaller, [centre_square(255 * each, 32) for each in _images(held_out)])
+
+
+def test_shapes3d_has_six_factors_and_can_be_read_in_part(mini):
+    stored = mini("shapes3d", {"train": 40})["train"]
+    data = tfds.load("shapes3d")
+    hue = ("angle", "turns", 1)
+    assert [(factor.name, factor.kind, factor.unit, factor.period) for factor in data.factors] == [
+        *(("floor hue", *hue), ("wall hue", *hue), ("object hue", *hue), ("scale", "number", "", 0)),
+        *(("shape", "category", "", 0), ("orientation", "number", "degrees", 0)),
+    ]
+    np.testing.assert_array_equal(data.test.images, _images(stored[::10]))
+    np.testing.assert_array_equal(data.test.factors[:, 4], _column(stored[::10], "label_shape"))
+    np.testing.assert_array_equal(data.test.factors[:, 2], _column(stored[::10], "value_object_hue"))
+
+    some = tfds.load("shapes3d", limit=7)
+    assert (len(some.train.images), len(some.test.images)) == (7, 4)
+    positions = [int(np.argmax((data.train.images == image).all((1, 2, 3)))) for image in some.train.images]
+    assert positions == sorted(set(positions)) != list(range(7))
+    np.testing.assert_array_equal(some.train.images, data.train.images[positions])
+    np.testing.assert_array_equal(some.train.factors, data.train.factors[positions])
+    again = tfds.load("shapes3d", limit=7)
+    np.testing.assert_array_equal(again.train.images, some.train.images)
+
+
+def test_smallnorb_has_classes_and_degrees(mini):
+    stored = mini("smallnorb", {"train": 6, "test": 5})
+    data = tfds.load("smallnorb", size=48)
+    assert data.num_classes == 5 and data.image_shape == (48, 48, 1)
+    assert [(factor.name, factor.kind, factor.unit, factor.period) for factor in data.factors] == [
+        ("category", "category", "", 0),
+        ("elevation", "number", "degrees", 0),
+        ("azimuth", "angle", "degrees", 360),
+        ("lighting", "category", "", 0),
+    ]
+    for split, examples in ((data.train, stored["train"]), (data.test, stored["test"])):
+        np.testing.assert_array_equal(split.images, [centre_square(each, 48) for each in _images(examples)])
+        np.testing.assert_array_equal(split.labels, _column(examples, "label_category"))
+        np.testing.assert_array_equal(split.factors[:, 0], split.labels)
+        np.testing.assert_array_equal(split.factors[:, 1], 30 + 5 * _column(examples, "label_elevation"))
+        np.testing.assert_array_equal(split.factors[:, 2], 20 * _column(examples, "label_azimuth"))
+        np.testing.assert_array_equal(split.factors[:, 3], _column(examples, "label_lighting"))
+
+
+def test_a_train_split_too_small_to_divide_is_refused(mini):
+    mini("dsprites", {"train": 1})
+    with pytest.raises(UserError, match="dsprites cannot be used: train images are empty"):
+        tfds.load("dsprites")
+
+
+# The real sets, where they are
 
 
 def _load_real(name):
     try:
-        tfds.prepared_folder(name)
+        prepared.find(name)
     except UserError as error:
         pytest.skip(f"the real {name} is needed: {error}")
     return tfds.load(name)
@@ -265,7 +351,7 @@ class TestMnist:
         assert mnist.train.images.mean() == pytest.approx(33.318, abs=1e-3)
 
     def test_pixels_and_labels_are_those_that_tfds_decodes(self, mnist):
-        builder = tensorflow_datasets.builder_from_directory(tfds.prepared_folder("mnist"))
+        builder = tensorflow_datasets.builder_from_directory(prepared.find("mnist").folder)
         source = builder.as_data_source(split="train")
         for index in (0, 1, 999, 1000, 31_415, 59_999):
             np.testing.assert_array_equal(mnist.train.images[index], source[index]["image"])

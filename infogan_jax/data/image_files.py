@@ -1,0 +1,81 @@
+"""Image files as pixels, whatever a camera, a scanner or a broken download has made of them."""
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm")
+
+# Pillow knows dozens of formats by their content, some of which start other programs.
+_FORMATS = ("PNG", "JPEG", "BMP", "PPM")
+_SIXTEEN_BITS = ("I", "I;16", "I;16B")
+_GREY = ("1", "L", "La", "LA", *_SIXTEEN_BITS)
+_COLOUR = ("P", "PA", "RGB", "RGBA", "CMYK")
+
+# What Pillow raises, in one format or another, for bytes that are no image or not all of one.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError, MemoryError),
+    *(struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+
+
+class Unreadable(Exception):
+    """Why a file can't be read as an image."""
+
+
+def read(file: Path, channels: int | None = None) -> np.ndarray:
+    """Reads a PNG, JPEG, BMP or PGM file.
+
+    It is turned upright as its EXIF orientation says. What is transparent lies on white. Of 16 bits a value
+    the upper eight are kept. CMYK becomes RGB without a colour profile. Of an animation the first picture
+    is taken.
+
+    Args:
+        file: the file.
+        channels: 1 for grey and 3 for RGB, to which the image is converted; None takes 1 for images that
+            are stored as grey (of 1, 8 or 16 bits), with or without transparency, and 3 for all others, a
+            palette of greys among them.
+
+    Returns:
+        uint8 [H, W, channels].
+
+    Raises:
+        Unreadable: the file is empty, damaged, no such image, no file at all, or has so many pixels
+            (`PIL.Image.MAX_IMAGE_PIXELS`) that it may be meant to fill the memory. The message is the reason.
+    """
+    try:
+        if not file.is_file():
+            raise Unreadable("no regular file")
+        if not file.stat().st_size:
+            raise Unreadable("empty")
+        with warnings.catch_warnings():
+            # Pillow warns of odd metadata, which is none of our business where the pixels are there.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file, formats=_FORMATS) as image:
+                grey = image.mode in _GREY if channels is None else channels == 1
+                pixels = np.asarray(_opaque(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB"))
+    except Image.UnidentifiedImageError as error:
+        raise Unreadable("no PNG, JPEG, BMP or PGM") from error
+    except _DAMAGE as error:
+        raise Unreadable(" ".join(str(error).split()) or type(error).__name__) from error
+    if not pixels.size:
+        raise Unreadable("no pixels")
+    return pixels.reshape(*pixels.shape[:2], 1 if grey else 3)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The image with 8 bits a value and without transparency."""
+    transparent = image.has_transparency_data
+    if image.mode in _SIXTEEN_BITS and not transparent:
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in _SIXTEEN_BITS or image.mode not in (*_GREY, *_COLOUR):
+        raise Unreadable(f"pixels of mode {image.mode}{' with transparency' if transparent else ''}")
+    if not transparent:
+        return image
+    colours = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
