@@ -144,6 +144,8 @@ def check(config: InfoGANConfig) -> None:
     objective = config.objective
     if objective.invariance.weight or objective.instance_noise or config.optimizer.generator_ema:
         raise ValueError("code invariance, instance noise and averaged weights are not in the peer")
+    if objective.plain_gan:
+        raise ValueError("the peer's Q always trains the trunk: a plain GAN is not in it")
     if config.model.dtype != "float32":
         raise ValueError("the peer computes in float32")
     if not config.codes.codes:
@@ -199,10 +201,11 @@ def _rows(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shap
         if layer.kind == "dense":
             shape = layer.features
         else:
-            even = layer.kind == "up" or before[0] % 2 == before[1] % 2 == 0
-            if layer.stride != 2 or not even:
-                raise ValueError(f"{layer} on {before}: the peer has stride 2 and even sizes only")
-            height, width = (n * 2 if layer.kind == "up" else n // 2 for n in before[:2])
+            stride = layer.stride
+            whole = layer.kind == "up" or before[0] % stride == before[1] % stride == 0
+            if stride not in (1, 2) or not whole:
+                raise ValueError(f"{layer} on {before}: the peer has strides 1 and 2, and even sizes for 2")
+            height, width = (n * stride if layer.kind == "up" else n // stride for n in before[:2])
             shape = (height, width, *layer.features)
         yield layer, before, shape
 
@@ -222,13 +225,26 @@ def _sequential(layers: tuple[Layer, ...], shape: Shape) -> nn.Sequential:
                 modules.append(nn.Unflatten(1, _channels_first(after)))
         else:
             convolution = nn.Conv2d if layer.kind == "conv" else nn.ConvTranspose2d
-            # Padding 1 is "SAME": 4 - 2 pixels in all, half of them on each side.
-            modules.append(convolution(before[-1], after[-1], KERNEL_SIZE, stride=2, padding=1, bias=bias))
+            # "SAME" is 1 pixel on each side; at stride 1 there is one more below and to the right.
+            padding = 1
+            if layer.kind == "conv" and layer.stride == 1:
+                modules.append(nn.ZeroPad2d((1, 2, 1, 2)))
+                padding = 0
+            modules.append(convolution(before[-1], after[-1], KERNEL_SIZE, layer.stride, padding, bias=bias))
+            if layer.kind == "up" and layer.stride == 1:
+                modules.append(_WithoutLast())
         if layer.norm:
             norm = nn.BatchNorm2d if is_image else nn.BatchNorm1d
             modules.append(norm(after[-1], momentum=0.01))
         modules.append(_ACTIVATIONS[layer.activation]())
     return nn.Sequential(*modules)
+
+
+class _WithoutLast(nn.Module):
+    """Leaves out the last row and column, which a transposed convolution of stride 1 has too many."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[..., :-1, :-1]
 
 
 def _channels_first(shape: Shape) -> Shape:

@@ -13,17 +13,18 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import tyro
 
-from infogan_jax.config import Config, differences, flag, validate
+from infogan_jax.config import Config, differences, flag, limits, validate
 from infogan_jax.data import sources
 from infogan_jax.errors import UserError
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
 from infogan_jax.training import run_folder
+from infogan_jax.training.run_folder import Run
 
 T = TypeVar("T")
 
@@ -43,6 +44,12 @@ class _TrainOptions:
     config: Annotated[Config, tyro.conf.arg(name="")]
     run_dir: Path | None = None
     """The run's folder; runs/EXPERIMENT-sSEED by default."""
+    seeds: tuple[int, ...] = ()
+    """Train the experiment once for each of these seeds, in folders sSEED inside the run's folder, which then
+    is runs/EXPERIMENT by default."""
+    together: bool = True
+    """Of several seeds: take their steps in one program, if memory allows; otherwise train one after
+    another."""
     resume: bool = False
     """Go on from the newest checkpoint in the run's folder, with the run's own settings."""
     require_accelerator: bool = False
@@ -55,19 +62,35 @@ class _TrainOptions:
 
     @property
     def folder(self) -> Path:
-        """The run's folder."""
-        return self.run_dir or Path("runs") / f"{self.config.experiment}-s{self.config.seed}"
+        """The folder of the run, or of the runs of all seeds."""
+        name = self.config.experiment if self.seeds else f"{self.config.experiment}-s{self.config.seed}"
+        return self.run_dir or Path("runs") / name
+
+    @property
+    def folders(self) -> dict[int, Path]:
+        """Each run's folder, by seed."""
+        if not self.seeds:
+            return {self.config.seed: self.folder}
+        return {seed: self.folder / f"s{seed}" for seed in self.seeds}
 
 
 @dataclass(frozen=True)
 class _EvalOptions:
     run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")] = field()
-    """The run's folder, as train.py printed it."""
+    """The run's folder, as train.py printed it; or a folder that holds runs, which are then compared."""
     step: int | None = None
     """The step of the checkpoint; the newest by default. The report and figures of the run are those of
     the checkpoint that was measured last."""
     compilation_cache: bool = True
     """Keep compiled programs in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says."""
+
+
+@dataclass(frozen=True)
+class _FigureOptions:
+    run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")] = field()
+    """Runs' folders, or folders that hold runs."""
+    out: Path = Path("figures")
+    """The folder for the pictures."""
 
 
 def train(argv: Sequence[str] | None = None) -> int:
@@ -102,16 +125,14 @@ def _train(argv: list[str]) -> int:
     if experiment not in EXPERIMENTS:
         raise UserError(f"there is no experiment {experiment!r}: {_choices(experiment, list(EXPERIMENTS))}")
     options = _parse_train(experiment, EXPERIMENTS[experiment], rest)
-    if options.resume:
-        options, step = _resumed(options, rest, experiment if named else None)
-    else:
-        step = None
-        _check_new_folder(options.folder)
-    config, run_dir = options.config, options.folder
-    validate(config)
+    _check_seeds(options)
+    runs = _resumed(options, rest, experiment if named else None) if options.resume else _new(options)
+    for run in runs:
+        validate(run.config)
+    config = runs[0].config
     if options.profile:
         _check_writable(options.profile)
-        if config.train.steps - (step or 0) <= config.train.steps_per_call:
+        if config.train.steps - (runs[0].resume_from or 0) <= config.train.steps_per_call:
             raise UserError(
                 "--profile shows the program's second call, and there is one: lower "
                 f"--train.steps-per-call {config.train.steps_per_call}"
@@ -124,22 +145,115 @@ def _train(argv: list[str]) -> int:
 
     dataset = sources.load(config.data)
 
-    from infogan_jax.training import loop
-
-    print(f"run folder: {run_dir}", flush=True)
-    command = f"{_command()} {config.experiment} --run-dir {shlex.quote(str(run_dir))} --resume"
+    print(f"run folder: {options.folder}", flush=True)
+    command = f"{_command()} {config.experiment} --run-dir {shlex.quote(str(options.folder))} --resume"
     command += f" --train.steps {config.train.steps}"
-    try:
-        stopped = loop.train(
-            config, dataset, run_dir, resume_from=step, devices=devices, profile=options.profile
-        )
-    except loop.NonFiniteError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if options.seeds:
+        command += f" --seeds {' '.join(map(str, options.seeds))}"
+        command += "" if options.together else " --no-together"
+    stopped, failed = _train_all(_groups(runs, options.together), dataset, devices, options.profile)
     if stopped:
         print(f"stopped by {stopped.name}; everything is saved. Go on with: {command}", file=sys.stderr)
         return 128 + stopped
-    return _measure(run_dir, None, dataset)
+    if options.seeds:
+        done = [run.folder for run in runs if run.folder not in failed]
+        if done:
+            _measure_all(done, options.folder, dataset)
+    elif not failed:
+        _measure(options.folder, None, dataset)
+    return 1 if failed else 0
+
+
+def _check_seeds(options: _TrainOptions) -> None:
+    if options.seeds and options.config.seed != EXPERIMENTS[options.config.experiment].seed:
+        raise UserError("--seed and --seeds exclude each other")
+    for seed in options.seeds:
+        allowed, meaning = limits(Config)["seed"]
+        if not allowed(seed):
+            raise UserError(f"--seeds has {seed}: each must be {meaning}")
+    if len(set(options.seeds)) < len(options.seeds):
+        raise UserError(f"--seeds is {' '.join(map(str, options.seeds))}: name each seed once")
+
+
+def _new(options: _TrainOptions) -> list[Run]:
+    """The runs to start, in folders that are new."""
+    if options.seeds and run_folder.steps(options.folder):
+        raise UserError(f"{options.folder} is a run itself: name another folder for those of --seeds")
+    for folder in options.folders.values():
+        _check_new_folder(folder)
+    return [Run(replace(options.config, seed=seed), folder) for seed, folder in options.folders.items()]
+
+
+def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) -> list[Run]:
+    """The runs to go on with; of several seeds, those that weren't begun start anew as the others did."""
+    begun = {seed: folder for seed, folder in options.folders.items() if run_folder.steps(folder)}
+    if not begun:
+        # It says what is wrong with the folder.
+        run_folder.find_step(next(iter(options.folders.values())))
+    runs = {seed: _resumed_run(options, argv, experiment, folder) for seed, folder in begun.items()}
+    first = next(iter(runs.values()))
+    for run in runs.values():
+        other = set(differences(first.config, run.config)) - {"seed"}
+        if other:
+            names = ", ".join(map(flag, sorted(other)))
+            raise UserError(f"{run.folder} and {first.folder} differ in {names}: resume them one by one")
+    for seed, folder in options.folders.items():
+        if seed not in begun:
+            _check_new_folder(folder)
+            runs[seed] = Run(replace(first.config, seed=seed), folder)
+    return [runs[seed] for seed in options.folders]
+
+
+def _groups(runs: list[Run], together: bool) -> list[list[Run]]:
+    """The runs that take their steps in one program, which must start at one step."""
+    if not together:
+        return [[run] for run in runs]
+    groups: dict[int | None, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.resume_from, []).append(run)
+    return list(groups.values())
+
+
+def _train_all(
+    groups: list[list[Run]], dataset: "sources.Dataset", devices: list, profile: Path | None
+) -> tuple[signal.Signals | None, set[Path]]:
+    """Trains each group in one program; says which signal stopped it, and which runs failed.
+
+    A run that fails leaves the others of its group to go on without it, and a group that the device's memory
+    can't hold goes on run by run, both from the newest checkpoints.
+    """
+    import jax
+
+    from infogan_jax.training import loop
+
+    failed: set[Path] = set()
+    waiting = list(groups)
+    while waiting:
+        group = waiting.pop(0)
+        try:
+            stopped = loop.train(group, dataset, devices=devices, profile=profile)
+        except loop.NonFiniteError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed.add(error.run_dir)
+            rest = [_from_newest(run) for run in group if run.folder != error.run_dir]
+            waiting = _groups(rest, together=True) + waiting
+        except jax.errors.JaxRuntimeError as error:
+            if len(group) == 1 or "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            print(
+                f"{len(group)} runs in one program don't fit into memory: they go on one after another",
+                flush=True,
+            )
+            waiting = [[_from_newest(run)] for run in group] + waiting
+        else:
+            if stopped:
+                return stopped, failed
+    return None, failed
+
+
+def _from_newest(run: Run) -> Run:
+    done = run_folder.steps(run.folder)
+    return run._replace(resume_from=done[-1] if done else None)
 
 
 def _parse_train(experiment: str, defaults: Config, argv: list[str]) -> _TrainOptions:
@@ -152,23 +266,21 @@ def _parse_train(experiment: str, defaults: Config, argv: list[str]) -> _TrainOp
     return _parse(_TrainOptions, argv, prog, description, _TrainOptions(defaults))
 
 
-def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) -> tuple[_TrainOptions, int]:
-    """The options once more, on top of the run's own settings, and the step to go on from."""
-    step = run_folder.find_step(options.folder)
-    _check_writable(options.folder)
-    stored = run_folder.config(options.folder, step)
+def _resumed_run(options: _TrainOptions, argv: list[str], experiment: str | None, folder: Path) -> Run:
+    """One run to go on with: the options once more, on top of the run's own settings."""
+    step = run_folder.find_step(folder)
+    _check_writable(folder)
+    stored = run_folder.config(folder, step)
     if experiment not in (None, stored.experiment):
-        raise UserError(f"{options.folder} is a run of {stored.experiment}, not of {experiment}")
-    if options.run_dir is None:
-        argv = [*argv, "--run-dir", str(options.folder)]
-    options = _parse_train(stored.experiment, stored, argv)
-    changed = [path for path in differences(stored, options.config) if path not in _MAY_CHANGE]
+        raise UserError(f"{folder} is a run of {stored.experiment}, not of {experiment}")
+    config = _parse_train(stored.experiment, stored, argv).config
+    changed = [path for path in differences(stored, config) if path not in _MAY_CHANGE]
     if changed:
         allowed = ", ".join(sorted(map(flag, _MAY_CHANGE)))
         raise UserError(f"{', '.join(map(flag, changed))} can't change in a resumed run; {allowed} can")
-    if options.config.train.steps < step:
-        raise UserError(f"the run is at step {step} already: --train.steps must be {step} or more")
-    return options, step
+    if config.train.steps < step:
+        raise UserError(f"{folder} is at step {step} already: --train.steps must be {step} or more")
+    return Run(config, folder, step)
 
 
 def _check_new_folder(folder: Path) -> None:
@@ -177,7 +289,7 @@ def _check_new_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: name a folder with --run-dir")
     _check_writable(folder)
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(folder.iterdir()) and not run_folder.was_only_begun(folder):
         is_run = bool(run_folder.steps(folder))
         advice = "--resume goes on, --run-dir takes another" if is_run else "see --run-dir"
         raise UserError(f"{folder} is there already and not empty: {advice}")
@@ -192,8 +304,15 @@ def _check_writable(folder: Path) -> None:
 def _check_images(config: Config, there: tuple[int, int, int]) -> None:
     made = config.networks.image_shape
     if made != there:
-        cut = made[0] == made[1] and made[2] == there[2] and config.data.source == "folder"
-        cure = f"cut them with --data.crop {made[0]}" if cut else "take a set of that shape with --data.name"
+        cures = {
+            "folder": f"cut them with --data.crop {made[0]} or resize them with --data.size {made[0]}",
+            "tfds": f"resize them with --data.size {made[0]}",
+        }
+        cure = "take a set of that shape with --data.name"
+        if made[0] == made[1] and made[2] == there[2]:
+            cure = cures.get(config.data.source, cure)
+        elif config.data.source == "folder" and (made[2], there[2]) == (1, 3):
+            cure = "make them grey with --data.grey"
         raise UserError(
             f"{config.data.name} has images of {_by(there)}, but the networks of {config.experiment} are "
             f"for {_by(made)}: {cure}, or another experiment"
@@ -232,13 +351,27 @@ def _devices(config: Config, require_accelerator: bool) -> list:
 
 
 def _evaluate(argv: list[str]) -> int:
-    options = _parse(_EvalOptions, argv, _program(), "Measures a run's checkpoint and writes its report.")
+    if argv[:1] == ["figures"]:
+        return _draw_figures(argv[1:])
+    options = _parse(
+        _EvalOptions,
+        argv,
+        _program(),
+        "Measures a run's checkpoint and writes its report. "
+        f"`{_program()} figures RUN_DIR ...` draws the paper's figures from runs.",
+    )
     if options.step is not None and options.step < 0:
         raise UserError(f"--step is {options.step}: it must be 0 or more")
-    run_folder.find_step(options.run_dir, options.step)
+    several = not run_folder.steps(options.run_dir) and run_folder.runs_in(options.run_dir)
+    if several and options.step is not None:
+        raise UserError(f"--step is of one run, but {options.run_dir} holds {len(several)}: name one of them")
+    if not several:
+        run_folder.find_step(options.run_dir, options.step)
     _check_writable(options.run_dir)
     if options.compilation_cache:
         _cache_compilations()
+    if several:
+        return _measure_all(several, options.run_dir, None)
     return _measure(options.run_dir, options.step, None)
 
 
@@ -248,6 +381,32 @@ def _measure(run_dir: Path, step: int | None, dataset: "sources.Dataset | None")
     for line in evaluate(run_dir, step=step, dataset=dataset).headline:
         print(line)
     print(f"report: {run_dir / 'report.html'}")
+    return 0
+
+
+def _draw_figures(argv: list[str]) -> int:
+    description = (
+        "Draws the InfoGAN paper's figures from runs: L_I against the step where a plain GAN is among them "
+        "(Fig. 1), and what each code does in every other (Figs. 2 to 6)."
+    )
+    options = _parse(_FigureOptions, argv, f"{_program()} figures", description)
+    if not options.run_dirs:
+        raise UserError("figures needs the folder of a run, as train.py printed it")
+    _check_writable(options.out)
+
+    from infogan_jax.evaluation.paper import draw_figures
+
+    for path in draw_figures(options.run_dirs, options.out):
+        print(f"figure: {path}")
+    return 0
+
+
+def _measure_all(runs: list[Path], folder: Path, dataset: "sources.Dataset | None") -> int:
+    from infogan_jax.evaluation import sweep
+
+    for each in sweep.summarize(runs, folder, dataset):
+        print("\n".join(sweep.lines(each)))
+    print(f"summary: {folder / sweep.SWEEP_FILE}")
     return 0
 
 

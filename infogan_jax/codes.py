@@ -41,6 +41,11 @@ class CategoricalPosterior(NamedTuple):
         """Log Q(c | x) in nats, float [batch]."""
         return categorical_log_prob(self.logits, value)
 
+    @property
+    def mode(self) -> Array:
+        """The likeliest category, int32 [batch]."""
+        return self.logits.argmax(axis=-1).astype(jnp.int32)
+
 
 class BernoulliPosterior(NamedTuple):
     """Q(c | x) of a binary code: the log-odds of 1, float [batch]."""
@@ -50,6 +55,11 @@ class BernoulliPosterior(NamedTuple):
     def log_prob(self, value: Array) -> Array:
         """Log Q(c | x) in nats, float [batch]."""
         return bernoulli_log_prob(self.logit, value)
+
+    @property
+    def mode(self) -> Array:
+        """The likelier of 0 and 1, int32 [batch]."""
+        return (self.logit > 0).astype(jnp.int32)
 
 
 class GaussianPosterior(NamedTuple):
@@ -61,6 +71,11 @@ class GaussianPosterior(NamedTuple):
     def log_prob(self, value: Array) -> Array:
         """Log Q(c | x) in nats, float [batch]."""
         return gaussian_log_prob(self.mean, self.log_scale, value)
+
+    @property
+    def mode(self) -> Array:
+        """The likeliest value, float [batch]."""
+        return self.mean
 
 
 Posterior = CategoricalPosterior | BernoulliPosterior | GaussianPosterior

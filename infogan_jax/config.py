@@ -1,5 +1,6 @@
 """The configuration of a run: frozen dataclasses, their checks, and their JSON form."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from infogan_jax.networks.tables import Autoencoder, Networks
 class Data:
     """Where the images come from."""
 
-    source: Literal["digits", "tfds", "folder"]
+    source: Literal["digits", "tfds", "folder", "scenes"]
     """digits: scikit-learn's, nothing to download; tfds: a prepared TensorFlow Datasets set; folder: image
-    files."""
+    files; scenes: rendered here."""
     name: str
     """The set's name in its source, for example mnist or fashion_mnist; of a folder, what reports call it."""
     folder: Path | None = None
@@ -31,6 +32,8 @@ class Data:
     size: int = 0
     """Of the sources folder and tfds: squares from the images' centres are resized (Lanczos) to this many
     pixels; 0 takes them as they are."""
+    grey: bool = False
+    """Of the source folder: colour becomes grey."""
     skip_unreadable: bool = False
     """Of the source folder: leave out files that can't be read, where they would be refused."""
     extra: bool = False
@@ -38,6 +41,8 @@ class Data:
     limit: int = 0
     """Of the source tfds: read at most this many images of each split, the same with every seed; 0 reads all,
     and they must fit into memory."""
+    render: int = 0
+    """Of the source scenes: training images to render, and a fifth as many for testing."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,7 @@ _LIMITS: dict[type[Config], dict[str, tuple[Callable[[Any], bool], str]]] = {
         "data.crop": _NOT_NEGATIVE,
         "data.size": _NOT_NEGATIVE,
         "data.limit": _NOT_NEGATIVE,
+        "data.render": _NOT_NEGATIVE,
         "train.steps": (lambda v: 1 <= v < 2**31, "1 or more, and below 2^31"),
         "train.batch": (lambda v: 2 <= v <= 2**20, "2 or more (batch norm needs two) and at most 2^20"),
         "train.steps_per_call": _COUNT,
@@ -201,15 +207,22 @@ _OF_SOURCES = {
     "folder": ("folder",),
     "crop": ("folder",),
     "size": ("folder", "tfds"),
+    "grey": ("folder",),
     "skip_unreadable": ("folder",),
     "extra": ("tfds",),
     "limit": ("tfds",),
+    "render": ("scenes",),
 }
 
 
 def limits(kind: type[Config]) -> dict[str, tuple[Callable[[Any], bool], str]]:
     """What each field of a task's configuration may be: by path, a predicate and its meaning."""
     return {path: limit for base in reversed(kind.__mro__) for path, limit in _LIMITS.get(base, {}).items()}
+
+
+def _default(name: str) -> Any:
+    """What a field of `Data` is unless it is given."""
+    return next(field.default for field in dataclasses.fields(Data) if field.name == name)
 
 
 def flag(path: str) -> str:
@@ -233,8 +246,10 @@ def validate(config: Config) -> None:
         if getattr(config.data, name) and config.data.source not in sources:
             raise UserError(
                 f"{flag(f'data.{name}')} is given, but --data.source is {config.data.source}, "
-                f"not {' or '.join(sources)}"
+                f"not {' or '.join(sources)}: leave it out, or set it to {_default(name)}"
             )
+    if config.data.source == "scenes" and not config.data.render:
+        raise UserError("--data.render is 0: say how many images of the scene to render")
     if config.data.crop and config.data.size:
         raise UserError(
             f"--data.crop is {config.data.crop} and --data.size is {config.data.size}: images are either cut "

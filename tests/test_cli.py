@@ -176,6 +176,110 @@ class TestRun:
         assert not re.search(r"│ --[^\n]*│\n│ +\(default", done.stdout)
 
 
+def test_several_seeds_are_trained_together_compared_and_resumed(environment, tmp_path):
+    seeds = ("--seeds", 0, 1, 2)
+    done = call(environment, "train.py", *seeds, "--train.steps", 20, *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[1:3] == ["run folder: runs/digits", "digits: 3 runs of 20 steps"]
+    assert lines[3].split() == ["s0", "s1", "s2", "mean", "sd", "best"]
+    (errors,) = ([float(x) for x in row.split()[1:4]] for row in lines if row.startswith("code_error "))
+    stored = [
+        json.loads((tmp_path / f"runs/digits/s{seed}/eval/metrics.json").read_text()) for seed in range(3)
+    ]
+    assert errors == [round(metrics["code_error"], 4) for metrics in stored] and len(set(errors)) > 1
+    assert [metrics["seed"] for metrics in stored] == [0, 1, 2]
+    assert lines[-1] == "summary: runs/digits/sweep.json"
+    (summary,) = json.loads((tmp_path / "runs/digits/sweep.json").read_text())
+    # After so few steps the runs may have nothing in common.
+    chosen = summary["choice"] and f"chosen without labels (category_agreement): s{summary['choice']['run']}"
+    assert any(line.startswith("chosen") for line in lines) == bool(chosen)
+    assert not chosen or lines[-2].startswith(chosen)
+    again = call(environment, "eval.py", "runs/digits", cwd=tmp_path)
+    assert again.stdout.splitlines() == lines[2:], again.stderr
+
+    # A fourth seed starts anew beside those that go on.
+    more = ("--seeds", 0, 1, 2, 3, "--resume", "--train.steps", 30)
+    done = call(environment, "train.py", *more, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "digits: 4 runs of 30 steps" in done.stdout
+    logs = [(tmp_path / f"runs/digits/s{seed}/metrics.jsonl").read_text() for seed in range(4)]
+    assert all([json.loads(line)["step"] for line in log.splitlines()] == [10, 20, 30] for log in logs)
+
+    drawn = call(environment, "eval.py", "figures", "runs/digits", cwd=tmp_path)
+    assert drawn.returncode == 0, drawn.stderr
+    assert drawn.stdout.splitlines() == [f"figure: figures/digits-s{seed}.png" for seed in range(4)]
+    refused = call(environment, "eval.py", "runs/digits", "--step", 20, cwd=tmp_path)
+    assert refused.returncode == 2 and "--step is of one run, but runs/digits holds 4" in refused.stderr
+
+
+def test_seeds_that_memory_cannot_hold_together_go_on_one_by_one(tmp_path, monkeypatch, capsys):
+    import jax
+
+    from infogan_jax.training import loop
+
+    calls = []
+
+    def train(runs, dataset, **_):
+        calls.append([(run.config.seed, run.resume_from) for run in runs])
+        if len(runs) > 1:
+            for item in ("run", "state"):
+                (runs[0].folder / "checkpoints/0" / item).mkdir(parents=True)
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+        return signal.SIGTERM if runs[0].config.seed == 5 else None
+
+    monkeypatch.setattr(loop, "train", train)
+    monkeypatch.chdir(tmp_path)
+    # 128 + SIGTERM
+    assert cli.train(["--seeds", "4", "5", "6", "--no-compilation-cache", "--train.batch", "96"]) == 143
+    assert calls == [[(4, None), (5, None), (6, None)], [(4, 0)], [(5, None)]]
+    output = capsys.readouterr()
+    assert "3 runs in one program don't fit into memory: they go on one after another" in output.out
+    assert "--run-dir runs/digits --resume --train.steps 1800 --seeds 4 5 6" in output.err
+
+
+def test_a_seed_that_diverges_leaves_the_others_to_go_on(tmp_path, monkeypatch, capsys):
+    from infogan_jax.evaluation import sweep
+    from infogan_jax.training import loop
+
+    calls, measured = [], []
+
+    def train(runs, dataset, **_):
+        calls.append([(run.config.seed, run.resume_from) for run in runs])
+        for run in runs:
+            for item in ("run", "state"):
+                (run.folder / "checkpoints/500" / item).mkdir(parents=True, exist_ok=True)
+        if any(run.config.seed == 5 for run in runs):
+            raise loop.NonFiniteError("step 512: loss_d = nan", Path("runs/digits/s5"))
+
+    monkeypatch.setattr(loop, "train", train)
+    monkeypatch.setattr(sweep, "summarize", lambda runs, folder, dataset: measured.extend(runs) or [])
+    monkeypatch.chdir(tmp_path)
+    assert cli.train(["--seeds", "4", "5", "6", "--no-compilation-cache", "--train.batch", "96"]) == 1
+    assert calls == [[(4, None), (5, None), (6, None)], [(4, 500), (6, 500)]]
+    assert measured == [Path("runs/digits/s4"), Path("runs/digits/s6")]
+    assert "error: step 512: loss_d = nan" in capsys.readouterr().err
+
+
+def test_a_folder_in_which_a_run_only_began_is_taken(tmp_path, monkeypatch):
+    from infogan_jax.training import loop
+
+    begun = []
+    monkeypatch.setattr(loop, "train", lambda runs, *_, **__: begun.extend(runs) or signal.SIGTERM)
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs/digits-s0")
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "tensorboard").mkdir()
+    (folder / "metrics.jsonl").touch()
+    options = ["--no-compilation-cache", "--train.batch", "96"]
+    assert cli.train(options) == 143
+    assert [run.resume_from for run in begun] == [None]
+    # A log without its checkpoints is not to be lost.
+    (folder / "metrics.jsonl").write_text('{"step": 25}\n')
+    assert cli.train(options) == 2
+    assert len(begun) == 1
+
+
 @pytest.fixture
 def layouts(tmp_path):
     """A folder of six images of 128x128 pixels with a white rectangle each."""
@@ -260,6 +364,9 @@ REFUSED = {
         "--data.name is 'mnist': the source digits holds one set",
     ),
     "crop negative": ("--data.crop -1", "--data.crop is -1: it must be 0 or more"),
+    "size negative": ("--data.size -1", "--data.size is -1: it must be 0 or more"),
+    "images cut and resized": ("masks --data.size 32", "--data.crop is 64 and --data.size is 32: images are"),
+    "limit of a folder": ("masks --data.limit 9", "--data.limit is given, but --data.source is folder"),
     "folder for another source": ("--data.folder x", "--data.folder is given, but --data.source is digits"),
     "no folder of images": ("masks", "--data.folder is missing: name the directory"),
     "folder of images not there": ("masks --data.folder x", "--data.folder is x, which is no directory"),
@@ -280,7 +387,8 @@ REFUSED = {
     "data's folder not to be looked at": ("masks --data.folder secret/x", "secret/x: Permission denied"),
     "folder of images too large": (
         "masks --data.folder layouts --data.crop 0",
-        "images of 80x80x1, but the networks of masks are for 64x64x1: cut them with --data.crop 64",
+        "images of 80x80x1, but the networks of masks are for 64x64x1: "
+        "cut them with --data.crop 64 or resize them with --data.size 64, or another experiment",
     ),
     "folder is a file": ("--run-dir file", "file is a file: name a folder with --run-dir"),
     "folder under a file": (
@@ -292,6 +400,19 @@ REFUSED = {
         "locked can't be written: .*locked is no folder that you may",
     ),
     "folder under one not writable": ("--run-dir locked/run", "locked/run can't be written: .*locked is no"),
+    "seeds twice": ("--seeds 1 2 1", "--seeds is 1 2 1: name each seed once"),
+    "seeds out of range": ("--seeds 1 -2", "--seeds has -2: each must be in [0, 2^32)"),
+    "seed and seeds": ("--seed 3 --seeds 1 2", "--seed and --seeds exclude each other"),
+    "seeds in a folder of another run": (
+        "--seeds 1 2 --run-dir run",
+        "run is a run itself: name another folder for those of --seeds",
+    ),
+    "colour where grey is needed": (
+        "chairs-rotation --data.folder colours --data.no-grey",
+        "of 64x64x3, but the networks of chairs-rotation are for 64x64x1: make them grey with --data.grey",
+    ),
+    "no seeds to resume": ("--seeds 1 2 --resume", "runs/digits/s1 is no folder"),
+    "scene not there": ("heads --data.name tails", "there is no scene 'tails'; there are: sprites, heads"),
     "nothing to resume": ("--resume", "runs/digits-s0 is no folder"),
     "resume from no run": ("--resume --run-dir used", "used holds no finished checkpoint"),
 }
@@ -307,6 +428,12 @@ def desk(tmp_path, monkeypatch):
     (tmp_path / "locked").mkdir()
     (tmp_path / "dangling").symlink_to("nothing")
     (tmp_path / "layouts").mkdir()
+    for item in ("run", "state"):
+        (tmp_path / "run" / "checkpoints" / "5" / item).mkdir(parents=True)
+    (tmp_path / "colours").mkdir()
+    for name in "ab":
+        colours = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+        Image.fromarray(colours).save(tmp_path / "colours" / f"{name}.png")
     for name in "ab":
         Image.fromarray(np.eye(80, dtype=np.uint8) * 255).save(tmp_path / "layouts" / f"{name}.png")
     for step, content in ((10, "{}"), (20, '{"config": ')):
@@ -356,6 +483,9 @@ def test_train_refuses_with_one_line_and_writes_nothing(line, message, desk, cap
         ("used again", "Unrecognized options: again"),
         ("damaged", "damaged/checkpoints/20/run/run.json can't be read, the checkpoint is damaged"),
         ("damaged --step 10", "run.json can't be read, the checkpoint is damaged (KeyError: 'config')"),
+        ("figures", "figures needs the folder of a run"),
+        ("figures nowhere", "nowhere is no folder: name a run's folder"),
+        ("figures used --out locked", "locked can't be written"),
     ],
 )
 def test_eval_refuses_with_one_line_and_writes_nothing(line, message, desk, capsys):
@@ -373,7 +503,10 @@ def test_eval_refuses_with_one_line_and_writes_nothing(line, message, desk, caps
         ),
         ("--resume --run-dir runs/digits-s0 --seed 1", "--seed can't change in a resumed run"),
         ("mnist --resume --run-dir runs/digits-s0", "runs/digits-s0 is a run of digits, not of mnist"),
-        ("--resume --train.steps 30", "the run is at step 60 already: --train.steps must be 60 or more"),
+        (
+            "--resume --train.steps 30",
+            "runs/digits-s0 is at step 60 already: --train.steps must be 60 or more",
+        ),
         ("digits", "runs/digits-s0 is there already and not empty: --resume goes on"),
     ],
 )

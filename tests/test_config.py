@@ -156,6 +156,7 @@ LIMITS = {
     "data.crop": ([0], [-1]),
     "data.size": ([0], [-1]),
     "data.limit": ([0], [-1]),
+    "data.render": ([0], [-1]),
     "train.steps": ([1], [0, -1]),
     "train.batch": ([2], [1, 0]),
     "train.steps_per_call": ([1], [0]),
@@ -204,13 +205,15 @@ def test_a_value_just_outside_its_limit_is_refused_by_the_name_of_its_flag(path,
         ("folder", Path("images"), ["folder"]),
         ("crop", 4, ["folder"]),
         ("size", 4, ["folder", "tfds"]),
+        ("grey", True, ["folder"]),
         ("skip_unreadable", True, ["folder"]),
         ("extra", True, ["tfds"]),
         ("limit", 4, ["tfds"]),
+        ("render", 4, ["scenes"]),
     ],
 )
 def test_a_field_of_the_data_belongs_to_its_sources(field, value, sources):
-    for source in ("digits", "tfds", "folder"):
+    for source in ("digits", "tfds", "folder", *sources):
         config = changed(changed(PRESET, "data.source", source), f"data.{field}", value)
         if source in sources:
             validate(config)
@@ -220,7 +223,7 @@ def test_a_field_of_the_data_belongs_to_its_sources(field, value, sources):
         expected = (
             f"{flag(f'data.{field}')} is given, but --data.source is {source}, not {' or '.join(sources)}"
         )
-        assert str(refusal.value) == expected
+        assert str(refusal.value).startswith(f"{expected}: leave it out, or set it to ")
 
 
 def test_images_are_cut_or_resized_and_not_both():
@@ -230,6 +233,11 @@ def test_images_are_cut_or_resized_and_not_both():
     ):
         validate(changed(masks, "data.size", 32))
     validate(changed(changed(masks, "data.size", 32), "data.crop", 0))
+
+
+def test_a_scene_has_images_to_render():
+    with pytest.raises(UserError, match=r"^--data\.render is 0: say how many"):
+        validate(changed(EXPERIMENTS["heads"], "data.render", 0))
 
 
 def test_the_limits_of_an_autoencoder():

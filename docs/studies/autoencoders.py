@@ -25,6 +25,7 @@ from infogan_jax.experiments import EXPERIMENTS
 from infogan_jax.images import tile
 from infogan_jax.tasks import autoencoder
 from infogan_jax.training import loop, run_folder
+from infogan_jax.training.run_folder import Run
 
 IMAGES = Path(__file__).parents[1] / "images"
 ERRORS: tuple[ReconstructionError, ...] = get_args(ReconstructionError)
@@ -37,7 +38,7 @@ def measure(config: AutoencoderConfig, run_dir: Path, dataset: Dataset) -> dict[
     """Trains where that hasn't been done yet, and measures on held-out images."""
     done = run_folder.steps(run_dir)
     if not done or done[-1] < config.train.steps:
-        loop.train(config, dataset, run_dir, resume_from=done[-1] if done else None)
+        loop.train([Run(config, run_dir, done[-1] if done else None)], dataset)
     return evaluate(run_dir, dataset=dataset).metrics
 
 

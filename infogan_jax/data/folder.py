@@ -20,7 +20,7 @@ _SHOWN = 3
 
 
 def image_shape(
-    folder: Path | None, crop: int, *, size: int = 0, skip_unreadable: bool = False
+    folder: Path | None, crop: int, *, size: int = 0, grey: bool = False, skip_unreadable: bool = False
 ) -> tuple[int, int, int]:
     """Height, width and channels of the images, from the first file alone.
 
@@ -28,6 +28,7 @@ def image_shape(
         folder: the directory.
         crop: the squares' side in pixels; 0: none.
         size: the side that images are resized to, in pixels; 0: none.
+        grey: whether colour becomes grey.
         skip_unreadable: whether the first file is the first that can be read.
 
     Raises:
@@ -36,7 +37,7 @@ def image_shape(
     """
     for file in _layout(folder).files:
         try:
-            height, width, channels = image_files.read(file.path).shape
+            height, width, channels = image_files.read(file.path, channels=1 if grey else None).shape
         except image_files.Unreadable as reason:
             if skip_unreadable:
                 continue
@@ -49,12 +50,19 @@ def image_shape(
 
 
 def load(
-    folder: Path | None, crop: int, name: str, *, size: int = 0, skip_unreadable: bool = False
+    folder: Path | None,
+    crop: int,
+    name: str,
+    *,
+    size: int = 0,
+    grey: bool = False,
+    skip_unreadable: bool = False,
 ) -> Dataset:
     """Loads the images of a directory, or of its sub-folders, each of which is then a class.
 
     Images are taken whole, or cut into all whole squares without overlap (crop), or squares from their
-    centres are resized (size; `centre_square`). The first one says whether all become grey or colour.
+    centres are resized (size; `centre_square`). The first one says whether all become grey or colour, unless
+    all are to be grey. Images may lie one folder deeper (CLASS/renders/*.png).
     Squares of one single value, which show nothing, are left out. Every fifth file in the order of the names
     is for testing, counted in each sub-folder anew. Hidden sub-folders (`.NAME`) don't count. A file
     `factors.csv` in the directory has factors of variation (`factors_file.read`).
@@ -64,6 +72,7 @@ def load(
         crop: the squares' side in pixels; 0: none.
         name: what the data set is called in reports.
         size: the side that images are resized to, in pixels; 0: none.
+        grey: whether colour becomes grey.
         skip_unreadable: whether files that can't be read are left out, with one line on standard error that
             names them. All others stay in the split that they would be in.
 
@@ -81,7 +90,7 @@ def load(
         factors, values = factors_file.read(
             table, [file.path.relative_to(folder).as_posix() for file in files]
         )
-    shape = image_shape(folder, crop, size=size, skip_unreadable=skip_unreadable)
+    shape = image_shape(folder, crop, size=size, grey=grey, skip_unreadable=skip_unreadable)
 
     squares: dict[str, list[np.ndarray]] = {"train": [], "test": []}
     origins: dict[str, list[int]] = {"train": [], "test": []}  # of each square, its file's place in `files`
@@ -136,7 +145,7 @@ def _layout(folder: Path | None) -> _Layout:
         raise UserError(f"--data.folder is {folder}, which is no directory")
     images, folders = _listed(folder)
     classes = [child for child in folders if not child.name.startswith(".")]
-    contents = [_listed(each)[0] for each in classes]
+    contents = [_members(each) for each in classes]
     if images and any(contents):
         raise UserError(f"{folder} holds images and folders of images: leave it one of the two")
     if images or not any(contents):
@@ -153,6 +162,14 @@ def _layout(folder: Path | None) -> _Layout:
         for position, path in enumerate(members)
     ]
     return _Layout(files, None if images else len(classes))
+
+
+def _members(folder: Path) -> list[Path]:
+    """A class's images: its own, or those of its sub-folders."""
+    images, folders = _listed(folder)
+    # A link may lead round in a circle.
+    deeper = (child for child in folders if not (child.name.startswith(".") or folder.is_symlink()))
+    return images or [image for child in deeper for image in _listed(child)[0]]
 
 
 def _listed(folder: Path) -> tuple[list[Path], list[Path]]:

@@ -38,8 +38,8 @@ def batch_indices(seed: int, step: int, batch: int, size: int) -> np.ndarray:
     return indices
 
 
-# A step reads one epoch's order, or two where it spans them; a few more serve evaluation beside it.
-@functools.lru_cache(maxsize=4)
+# A step reads one epoch's order, or two where it spans them, of each seed that is trained beside others.
+@functools.lru_cache(maxsize=32)
 def _permutation(seed: int, epoch: int, size: int) -> np.ndarray:
     # numpy promises (NEP 19) that a bit generator's stream of raw integers stays the same across
     # versions and platforms, but not the methods of np.random.Generator, permutation among them.

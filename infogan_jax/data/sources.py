@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from infogan_jax.data import digits, folder, tfds
+from infogan_jax.data import digits, folder, scenes, tfds
 from infogan_jax.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -26,11 +26,21 @@ _SOURCES = {
     ),
     "folder": _Source(
         lambda data: folder.image_shape(
-            data.folder, data.crop, size=data.size, skip_unreadable=data.skip_unreadable
+            data.folder, data.crop, size=data.size, grey=data.grey, skip_unreadable=data.skip_unreadable
         ),
         lambda data: folder.load(
-            data.folder, data.crop, data.name, size=data.size, skip_unreadable=data.skip_unreadable
+            data.folder,
+            data.crop,
+            data.name,
+            size=data.size,
+            grey=data.grey,
+            skip_unreadable=data.skip_unreadable,
         ),
+    ),
+    # As with digits, every run of a scene sees the same images, whatever its seed.
+    "scenes": _Source(
+        lambda data: scenes.image_shape(data.name),
+        lambda data: scenes.load(data.name, data.render, -(-data.render // 5)),
     ),
 }
 

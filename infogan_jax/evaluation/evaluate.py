@@ -47,7 +47,6 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
     measured = _MEASURES[type(config)](config, state, dataset, records, folder)
     run = {"experiment": config.experiment, "seed": config.seed, "step": step}
     measured = measured._replace(metrics=run | measured.metrics)
-    write_atomically(folder / "metrics.json", (json.dumps(measured.metrics, indent=2) + "\n").encode())
     write_report(
         run_dir / "report.html",
         title=f"{config.experiment}, seed {config.seed}",
@@ -62,6 +61,8 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
         pictures=measured.pictures,
         config_text=json.dumps(to_json(config), indent=2),
     )
+    # The last: where it is, the rest is.
+    write_atomically(folder / "metrics.json", (json.dumps(measured.metrics, indent=2) + "\n").encode())
     return measured
 
 

@@ -136,6 +136,49 @@ def confusion_figure(
     _save_figure(path, figure)
 
 
+def factors_figure(
+    path: str | os.PathLike[str],
+    information: np.ndarray,
+    code_labels: Sequence[str],
+    factor_labels: Sequence[str],
+) -> None:
+    """Draws what each code knows of each factor.
+
+    Args:
+        path: The PNG file.
+        information: float [codes, factors] in [0, 1].
+        code_labels: The name of each code.
+        factor_labels: The name of each factor.
+
+    Raises:
+        ValueError: If a shape or a value is not as above.
+    """
+    information = np.asarray(information)
+    if information.shape != (len(code_labels), len(factor_labels)) or not information.size:
+        raise ValueError(
+            f"information is {information.shape}, but there are {len(code_labels)} codes and "
+            f"{len(factor_labels)} factors"
+        )
+    if not ((information >= 0) & (information <= 1 + 1e-9)).all():
+        raise ValueError("information must be in [0, 1]")
+    codes, factors = information.shape
+    figure = Figure(figsize=(2.2 + 0.9 * factors, 1.4 + 0.42 * codes), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    mesh = axes.imshow(information, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    axes.set_xticks(range(factors), factor_labels, fontsize=9, parse_math=False)
+    axes.set_yticks(range(codes), code_labels, fontsize=9, parse_math=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("factor")
+    axes.set_ylabel("code")
+    for (row, column), value in np.ndenumerate(information):
+        colour = "white" if value > 0.5 else "black"
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
+    bar = figure.colorbar(mesh, ax=axes, label="mutual information, normalised")
+    bar.outline.set_visible(False)
+    _save_figure(path, figure)
+
+
 def curves_figure(
     path: str | os.PathLike[str],
     records: Sequence[Mapping[str, float]],
@@ -191,6 +234,46 @@ def curves_figure(
         legend = axes.legend(frameon=False, fontsize=9, ncols=1 + len(prior_entropy) // 6)
         for text in legend.get_texts():
             text.set_parse_math(False)
+    _save_figure(path, figure)
+
+
+def information_figure(
+    path: str | os.PathLike[str],
+    curves: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
+    entropy: float,
+) -> None:
+    """Draws L_I against the step, a line for each run and a colour for each kind of run.
+
+    Args:
+        path: The PNG file.
+        curves: For each kind by name, each run's steps and L_I in nats, [records] both.
+        entropy: H(c) in nats, which L_I can't pass where the codes are discrete.
+
+    Raises:
+        ValueError: If there is no run.
+
+    References:
+        Chen et al., InfoGAN, 2016, figure 1.
+    """
+    if not any(curves.values()):
+        raise ValueError("curves need at least one run")
+    figure = Figure(figsize=(6.4, 3.8), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    lowest = 0.0
+    for index, (kind, runs) in enumerate(curves.items()):
+        for run, (steps, nats) in enumerate(runs):
+            label = f"{kind} ({len(runs)} runs)" if run == 0 and len(runs) > 1 else kind
+            axes.plot(steps, nats, color=f"C{index}", linewidth=1.2, label=label if run == 0 else None)
+            lowest = min(lowest, float(np.min(nats, initial=0.0)))
+    axes.axhline(entropy, color="black", linestyle=(0, (5, 5)), linewidth=1, label="H(c)")
+    # An untrained Q can put the bound far below zero.
+    axes.set_ylim(max(lowest, -0.5 * entropy) - 0.05 * entropy, 1.08 * entropy)
+    axes.set_xlabel("step")
+    axes.set_ylabel("L_I, nats", parse_math=False)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9, loc="center right")
     _save_figure(path, figure)
 
 

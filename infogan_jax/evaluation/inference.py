@@ -27,10 +27,10 @@ class Estimate(NamedTuple):
     standard_error: float
 
 
-def read_categories(
+def read_codes(
     config: InfoGANConfig, state: State, images: np.ndarray, stats: Literal["real", "fake"]
 ) -> dict[str, np.ndarray]:
-    """The likeliest category of each categorical code for real images.
+    """What Q reads from images: the likeliest value of each code.
 
     Args:
         config: the run's configuration.
@@ -39,7 +39,8 @@ def read_categories(
         stats: which of the discriminator's running statistics batch norm uses.
 
     Returns:
-        For each categorical code by name, int32 [N].
+        For each code by name: of a categorical or binary one int32 [N], of a continuous one its posterior's
+        mean, float32 [N].
     """
 
     return in_batches(lambda batch: _read(config, stats, state, batch), images)
@@ -50,8 +51,7 @@ def _read(
     config: InfoGANConfig, stats: Literal["real", "fake"], state: State, images: Array
 ) -> dict[str, Array]:
     output = infogan.recognize(config, state, to_float(config, images), stats)
-    posteriors = config.codes.posteriors(output)
-    return {name: posteriors[name].logits.argmax(axis=1) for name in config.codes.categorical}
+    return {name: posterior.mode for name, posterior in config.codes.posteriors(output).items()}
 
 
 def generate_images(config: InfoGANConfig, state: State, draw: dict[str, Array]) -> np.ndarray:

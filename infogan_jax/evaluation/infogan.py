@@ -7,8 +7,9 @@ import numpy as np
 
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.evaluation import clustering, figures
-from infogan_jax.evaluation.inference import estimate_information, generate_images, read_categories
+from infogan_jax.evaluation import clustering, factors, figures
+from infogan_jax.evaluation.continuous_codes import best, measure_continuous_codes
+from infogan_jax.evaluation.inference import estimate_information, generate_images, read_codes
 from infogan_jax.evaluation.report import Measurement, Metrics, Picture, rounded
 from infogan_jax.images import save_png, tile, to_uint8
 from infogan_jax.tasks.infogan import State
@@ -20,6 +21,9 @@ from infogan_jax.training.logging import Record
 READING_STATISTICS: Literal["real", "fake"] = "real"
 
 SAMPLE_COLUMNS = 10
+
+_MOST_CLASSES = 100
+"""With more, k-means takes longer than a training, and a confusion matrix can't be read."""
 
 
 def measure(
@@ -41,12 +45,29 @@ def measure(
     entropy = config.codes.entropy
     entropy = entropy | {"total": sum(entropy.values())}
     scores, pictures = _clustering(config, state, dataset, folder)
-    metrics = scores | {
+    metrics = scores
+    if dataset.factors:
+        examples, values = factors.choose_examples(dataset)
+        read = read_codes(config, state, examples, READING_STATISTICS)
+        found, more = factors.measure_factors(read, values, dataset.factors, config.codes, folder)
+        metrics |= found
+        pictures += more
+    metrics |= {
         "mutual_information": {name: rounded(e.mean) for name, e in information.items()},
         "mutual_information_standard_error": {
             name: rounded(e.standard_error) for name, e in information.items()
         },
         "prior_entropy": {name: rounded(h) for name, h in entropy.items()},
+        "continuous_codes": measure_continuous_codes(config, state),
+    }
+    metrics["strokes"] = {
+        what: {
+            "code": found[0],
+            "rank_correlation": abs(found[1]["rank_correlation"]),
+            "traversal": abs(found[1]["traversal"]["inside"] or 0.0),
+        }
+        for what in ("angle", "width")
+        if (found := best(metrics["continuous_codes"], what))
     }
     pictures = _generated(config, state, folder) + pictures
     if records and config.codes.codes:
@@ -69,8 +90,11 @@ def measure(
 def _headline(metrics: Metrics) -> list[str]:
     lines = []
     if metrics["code_error"] is not None:
-        code, kmeans = metrics["code_error"], metrics["kmeans_error"]
-        lines.append(f"code error {code:.1%} on test images (k-means on pixels: {kmeans:.1%})")
+        kmeans = metrics["kmeans_error"]
+        beside = "" if kmeans is None else f" (k-means on pixels: {kmeans:.1%})"
+        lines.append(f"code error {metrics['code_error']:.1%} on test images{beside}")
+    if "recovery" in metrics:
+        lines += factors.headline(metrics)
     information, entropy = metrics["mutual_information"], metrics["prior_entropy"]
     bounds = [f"{name} {nats:.2f} of {entropy[name]:.2f}" for name, nats in information.items()]
     return [*lines, f"L_I in nats: {', '.join(bounds)}"]
@@ -83,13 +107,44 @@ def _results(metrics: Metrics) -> list[tuple[str, str, str]]:
     def number(name: str) -> str:
         return "–" if metrics[name] is None else f"{metrics[name]:.3f}"
 
-    return [
+    rows = [
         ("Code error", percent("code_error"), "test images whose category, matched one to one, is wrong"),
         ("By majority", percent("code_error_majority"), "the same, where categories may share a class"),
         ("k-means", percent("kmeans_error"), "the same for k-means on pixels"),
         ("NMI", number("nmi"), "normalised mutual information of category and class"),
         ("ARI", number("ari"), "adjusted Rand index: 0 by chance, 1 if perfect"),
     ]
+    rows += _continuous_results(metrics["continuous_codes"])
+    return rows + factors.results(metrics) if "recovery" in metrics else rows
+
+
+def _continuous_results(measured: dict[str, Metrics]) -> list[tuple[str, str, str]]:
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:.2f}"
+
+    rows = []
+    for what, told in (("angle", "Turned by"), ("width", "Widened by")):
+        if found := best(measured, what):
+            name, along = found[0], found[1]["traversal"]
+            rows.append(
+                (
+                    told,
+                    f"{name}: {number(along['inside'])}",
+                    f"mean rank correlation of the {what} along traversals inside the trained range; "
+                    f"below it {number(along['below'])}, above it {number(along['above'])}",
+                )
+            )
+    for name, metrics in measured.items():
+        path = metrics["path_length"]
+        rows.append(
+            (
+                f"Path of {name}",
+                number(path["inside"]),
+                "how far an image moves, in pixels from black to white, per unit of the code inside the "
+                f"trained range; below it {number(path['below'])}, above it {number(path['above'])}",
+            )
+        )
+    return rows
 
 
 def _clustering(
@@ -112,8 +167,8 @@ def _clustering(
 
     predicted = {
         stats: {
-            "train": read_categories(config, state, train, stats),
-            "test": read_categories(config, state, test, stats),
+            "train": read_codes(config, state, train, stats),
+            "test": read_codes(config, state, test, stats),
         }
         for stats in ("real", "fake")
     }
@@ -126,19 +181,26 @@ def _clustering(
     code = min(config.codes.categorical, key=train_error)
     scores, mapping = score(code, READING_STATISTICS)
     categories = config.codes.named[code].categories
-    kmeans_train, kmeans_test = clustering.kmeans_predictions(train, test, classes, seed=0)
-    kmeans = clustering.score_clustering(
-        kmeans_train, train_labels, kmeans_test, test_labels, classes, classes
-    )
+    kmeans_error = None
+    if classes <= min(_MOST_CLASSES, len(train)):
+        kmeans_train, kmeans_test = clustering.kmeans_predictions(train, test, classes, seed=0)
+        kmeans_error = rounded(
+            clustering.score_clustering(
+                kmeans_train, train_labels, kmeans_test, test_labels, classes, classes
+            ).code_error
+        )
     matrix = clustering.confusion_matrix(
         predicted[READING_STATISTICS]["test"][code], test_labels, categories, classes
     )
-    path = folder / "confusion.png"
-    figures.confusion_figure(path, matrix, mapping, [str(label) for label in range(classes)])
+    pictures = []
+    if max(matrix.shape) <= _MOST_CLASSES:
+        path = folder / "confusion.png"
+        figures.confusion_figure(path, matrix, mapping, [str(label) for label in range(classes)])
+        pictures.append((f"Test images by class and by category of {code}", path))
     metrics = {
         "code_error": rounded(scores.code_error),
         "code_error_majority": rounded(scores.code_error_majority),
-        "kmeans_error": rounded(kmeans.code_error),
+        "kmeans_error": kmeans_error,
         "nmi": rounded(scores.nmi),
         "ari": rounded(scores.ari),
         "code": code,
@@ -146,7 +208,7 @@ def _clustering(
             stats: rounded(score(code, stats)[0].code_error) for stats in ("real", "fake")
         },
     }
-    return metrics, [(f"Test images by class and by category of {code}", path)]
+    return metrics, pictures
 
 
 def _generated(config: InfoGANConfig, state: State, folder: Path) -> list[Picture]:

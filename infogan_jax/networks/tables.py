@@ -156,6 +156,23 @@ CHAIRS = Networks(
 )
 """InfoGAN, appendix C.5: 3D chairs (64x64x1). D and Q are read from the trunk by one layer."""
 
+SPRITES = Networks(
+    generator=(
+        _dense(128, norm=True),
+        _dense(8, 8, 64, norm=True),
+        _up(64, norm=True),
+        _up(32, norm=True),
+        _up(1, activation="sigmoid"),
+    ),
+    trunk=(
+        _conv(32),
+        _conv(64, norm=True),
+        _conv(64, norm=True),
+        _dense(128, norm=True, activation="lrelu"),
+    ),
+)
+"""For dSprites' 64x64x1: of about the size that InfoGAN-CR (Lin et al. 2020) uses there."""
+
 DIGITS = Networks(
     generator=(
         _dense(256, norm=True),

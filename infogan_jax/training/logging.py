@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -10,10 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tensorboardX import SummaryWriter
 
 from infogan_jax.images import write_atomically
+from infogan_jax.training.run_folder import METRICS_FILE
 
 Record = dict[str, float]
-
-METRICS_FILE = "metrics.jsonl"
 
 _PLAIN_SECONDS = 10.0
 """Seconds between two lines where the output is no terminal."""
@@ -34,20 +32,15 @@ def read_records(run_dir: Path) -> list[Record]:
 
 
 class Log:
-    """Writes a run's records; a context that closes its files."""
+    """Writes a run's records to its files; a context that closes them."""
 
-    def __init__(
-        self, run_dir: Path, *, start: int, total: int, describe: Callable[[Record], str], console: Console
-    ) -> None:
+    def __init__(self, run_dir: Path, *, start: int) -> None:
         """Opens the log, and cuts it back to what was known at step ``start``.
 
         Args:
             run_dir: the run's folder.
             start: the step that training starts from; later records, of a run that went on after
                 its last checkpoint, are dropped, since their steps come again.
-            total: the last step.
-            describe: a record's metrics in a few words.
-            console: where the progress line goes.
         """
         kept = [record for record in read_records(run_dir) if record["step"] <= start]
         path = run_dir / METRICS_FILE
@@ -55,7 +48,28 @@ class Log:
         self._file = path.open("a", buffering=1)
         self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start + 1)
-        self._describe = describe
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._writer.close()
+
+    def write(self, record: Record) -> None:
+        """Adds a record: the step, its rates and metrics; "seconds" of training join them."""
+        record = {"step": record["step"], "seconds": round(time.monotonic() - self._started, 3)} | record
+        self._file.write(json.dumps(record) + "\n")
+        for name, value in record.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, int(record["step"]))
+
+
+class ProgressLine:
+    """How far a training is: a line that moves in a terminal, and lines now and then elsewhere."""
+
+    def __init__(self, *, start: int, total: int, console: Console) -> None:
+        """A line from step ``start`` of ``total`` on."""
         self._total = total
         self._console = console
         self._last_line = time.monotonic()
@@ -72,25 +86,17 @@ class Log:
             "train", total=total, completed=start, rate="compiling", losses=""
         )
 
-    def __enter__(self) -> "Log":
+    def __enter__(self) -> "ProgressLine":
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
-        self._file.close()
-        self._writer.close()
 
-    def write(self, record: Record) -> None:
-        """Adds a record: the step, its rates and metrics; "seconds" of training join them."""
-        record = {"step": record["step"], "seconds": round(time.monotonic() - self._started, 3)} | record
-        self._file.write(json.dumps(record) + "\n")
+    def show(self, record: Record, losses: str) -> None:
+        """Shows a record's step and rates, and its losses in a few words."""
         step = int(record["step"])
-        for name, value in record.items():
-            if name != "step":
-                self._writer.add_scalar(name, value, step)
         rate = f"{record['steps_per_second']:.3g} steps/s  {_work(record)}".rstrip()
-        losses = self._describe(record)
         self._progress.update(self._task, completed=step, rate=rate, losses=losses)
         now = time.monotonic()
         if not self._console.is_terminal and (now - self._last_line > _PLAIN_SECONDS or step == self._total):

@@ -3,19 +3,19 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
-from infogan_jax.config import Config
+from infogan_jax.config import Config, differences
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.data.order import batch_indices
 from infogan_jax.images import save_png, tile
@@ -24,14 +24,23 @@ from infogan_jax.tasks.replica import AXIS, Metrics
 from infogan_jax.training.checkpoints import Checkpoints, abstract
 from infogan_jax.training.devices import check_batch
 from infogan_jax.training.interrupts import Interrupts
-from infogan_jax.training.logging import Log
+from infogan_jax.training.logging import Log, ProgressLine
+from infogan_jax.training.run_folder import Run
 
 State = Any
 """A task's own: a pytree of arrays."""
 
 
 class NonFiniteError(RuntimeError):
-    """A loss or gradient stopped being a finite number."""
+    """A loss or gradient stopped being a finite number.
+
+    Attributes:
+        run_dir: the folder of the run in which it happened.
+    """
+
+    def __init__(self, message: str, run_dir: Path) -> None:
+        super().__init__(message)
+        self.run_dir = run_dir
 
 
 def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
@@ -50,13 +59,18 @@ def initial_state(config: Config, devices: Sequence[jax.Device]) -> State:
 
 
 def compile_steps(
-    config: Config, devices: Sequence[jax.Device]
+    config: Config, devices: Sequence[jax.Device], runs: int = 1, *, stacked: bool | None = None
 ) -> Callable[[State, Array, np.ndarray], tuple[State, Metrics]]:
-    """The program that a run calls: several steps on all devices.
+    """The program that a training calls: several steps on all devices.
 
     Args:
-        config: the run's configuration.
+        config: the configuration.
         devices: the devices that share each batch.
+        runs: how many runs of this configuration, with seeds of their own, take their steps in one
+            program. With more than one, the state, the indices behind their first axis, and the metrics
+            have an axis more, of the runs, in front.
+        stacked: of several runs, whether their steps are taken at once, and not in turn; by default on an
+            accelerator. A CPU is busy with one run, and slower with the stacked products of several.
 
     Returns:
         A function of the state (donated), all training images (uint8 [N, h, w, c], on every
@@ -65,12 +79,19 @@ def compile_steps(
     """
 
     step = task_of(config).step
+    if stacked is None:
+        stacked = devices[0].platform != "cpu"
 
     def steps(state: State, images: Array, indices: Array) -> tuple[State, Metrics]:
         return jax.lax.scan(lambda s, i: step(config, s, images[i]), state, indices)
 
+    def steps_of_each(states: State, images: Array, indices: Array) -> tuple[State, Metrics]:
+        if stacked:
+            return jax.vmap(steps, in_axes=(0, None, 0))(states, images, indices)
+        return jax.lax.map(lambda run: steps(run[0], images, run[1]), (states, indices))
+
     return jax.pmap(
-        steps,
+        steps if runs == 1 else steps_of_each,
         axis_name=AXIS,
         in_axes=(None, None, 0),
         out_axes=(None, None),
@@ -87,11 +108,9 @@ def device_batches(config: Config, first: int, count: int, size: int, replicas: 
 
 
 def train(
-    config: Config,
+    runs: Sequence[Run],
     dataset: Dataset,
-    run_dir: Path,
     *,
-    resume_from: int | None = None,
     devices: Sequence[jax.Device] | None = None,
     console: Console | None = None,
     profile: Path | None = None,
@@ -99,79 +118,125 @@ def train(
     """Trains to ``config.train.steps``, or until a signal asks it to stop.
 
     Args:
-        config: the run's configuration.
+        runs: one run, or several that differ in their seeds alone and then take their steps in one program.
         dataset: images of the networks' shape.
-        run_dir: the run's folder; made where it isn't there.
-        resume_from: the step of the checkpoint to go on from; None starts anew.
         devices: the devices that share each batch; all local ones by default.
-        console: where the progress line goes.
+        console: where the progress line goes; of several runs it shows the means.
         profile: where a profile of the second call is written, the first that nothing is compiled in.
 
     Returns:
-        The signal that came, or None. The state is saved in both cases.
+        The signal that came, or None. The states are saved in both cases.
 
     Raises:
+        ValueError: the runs differ in more than their seeds, or don't start at the same step.
         UserError: the devices can't share the batch evenly.
         NonFiniteError: a loss or gradient stopped being finite; the checkpoints before it are kept.
     """
+    config, step = _common(runs)
     devices = devices or jax.local_devices()
     console = console or Console(stderr=True)
     check_batch(config.train.batch, devices)
     settings = config.train
     placement = replicated(devices)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    for run in runs:
+        run.folder.mkdir(parents=True, exist_ok=True)
     images = jax.device_put(dataset.train.images, placement)
-    run_steps = compile_steps(config, devices)
+    run_steps = compile_steps(config, devices, len(runs))
     task = task_of(config)
-    samples, describe = task.samples(config, dataset), partial(task.describe, config)
-    step = saved = resume_from or 0
-    second = step + settings.steps_per_call
+    samples = [task.samples(run.config, dataset) for run in runs]
+    apart = _apart(runs, placement)
+    saved, second = step, step + settings.steps_per_call
     flops = None
     with (
         # The first to be entered is the last to be left: a signal can't cut off a final save.
         Interrupts() as interrupts,
-        Checkpoints(run_dir, keep=settings.keep, keep_every=settings.keep_every) as checkpoints,
-        Log(run_dir, start=step, total=settings.steps, describe=describe, console=console) as log,
+        ExitStack() as files,
+        ProgressLine(start=step, total=settings.steps, console=console) as progress,
     ):
-        if resume_from is None:
-            state = initial_state(config, devices)
-            checkpoints.save(0, state, config)
-        else:
-            like = jax.eval_shape(lambda: initial_state(config, devices))
-            state = checkpoints.state(resume_from, abstract(like, placement))
+        kept = {"keep": settings.keep, "keep_every": settings.keep_every}
+        checkpoints = [files.enter_context(Checkpoints(run.folder, **kept)) for run in runs]
+        logs = [files.enter_context(Log(run.folder, start=step)) for run in runs]
+
+        def save(step: int, state: State) -> None:
+            for run, own_checkpoints, own in zip(runs, checkpoints, apart(state), strict=True):
+                own_checkpoints.save(step, own, run.config)
+
+        state = _start(runs, checkpoints, devices)
         while step < settings.steps and interrupts.received is None:
             called = time.monotonic()
             count = min(settings.steps_per_call, settings.steps - step)
-            batches = device_batches(config, step, count, len(images), len(devices))
+            batches = [device_batches(r.config, step, count, len(images), len(devices)) for r in runs]
+            batches = batches[0] if len(runs) == 1 else np.stack(batches, axis=1)
             if flops is None:
-                # Of one step, since a scan's body counts once. What is traced here serves the call too.
-                flops = _flops(run_steps.lower(state, images, batches)) * len(devices)
+                # Of one step, since a loop's body counts once. What is traced here serves the call too.
+                flops = _flops(run_steps.lower(state, images, batches)) * len(devices) * len(runs)
             with jax.profiler.trace(str(profile)) if profile and step == second else nullcontext():
                 state, metrics = run_steps(state, images, batches)
                 # Before jax 0.8 pmap's results have a layout of their own, which Orbax does not know and for
                 # which the program would be compiled a second time. Later this does nothing.
                 state = jax.device_put(state, placement)
                 # Reading the metrics also awaits the call: fake CPU devices must not run ahead.
-                metrics = {name: np.asarray(values) for name, values in metrics.items()}
-            _check_finite(metrics, step, run_dir)
+                metrics = {k: np.asarray(values).reshape(len(runs), count) for k, values in metrics.items()}
+            for i, run in enumerate(runs):
+                _check_finite({name: values[i] for name, values in metrics.items()}, step, run.folder)
             before, step = step, step + count
             rate = count / (time.monotonic() - called)
-            log.write(
-                {
-                    "step": step,
-                    "steps_per_second": round(rate, 3),
-                    **({"flops_per_second": round(rate * flops)} if flops else {}),
-                    **{name: float(values.mean()) for name, values in metrics.items()},
-                }
-            )
-            if _passed(settings.sample_every, before, step) or step == settings.steps:
-                _save_samples(run_dir, step, *samples(state))
-            if _passed(settings.checkpoint_every, before, step) or step == settings.steps:
-                checkpoints.save(step, state, config)
+            record = {
+                "step": step,
+                "steps_per_second": round(rate, 3),
+                **({"flops_per_second": round(rate * flops)} if flops else {}),
+            }
+            for i, log in enumerate(logs):
+                log.write(record | {name: float(values[i].mean()) for name, values in metrics.items()})
+            means = {name: float(values.mean()) for name, values in metrics.items()}
+            progress.show(record, task.describe(config, means))
+            last = step == settings.steps
+            if last or _passed(settings.sample_every, before, step):
+                for run, make, own in zip(runs, samples, apart(state), strict=True):
+                    _save_samples(run.folder, step, *make(own))
+            if last or _passed(settings.checkpoint_every, before, step):
+                save(step, state)
                 saved = step
         if step != saved:
-            checkpoints.save(step, state, config)
+            save(step, state)
     return interrupts.received
+
+
+def _common(runs: Sequence[Run]) -> tuple[Config, int]:
+    """The configuration of the first run, and the step that all start from."""
+    config, step = runs[0].config, runs[0].resume_from
+    for run in runs[1:]:
+        if set(differences(config, run.config)) - {"seed"}:
+            raise ValueError(f"{run.folder} differs from {runs[0].folder} in more than its seed")
+        if run.resume_from != step:
+            raise ValueError(f"{run.folder} starts at step {run.resume_from}, {runs[0].folder} at {step}")
+    return config, step or 0
+
+
+def _start(runs: Sequence[Run], checkpoints: Sequence[Checkpoints], devices: Sequence[jax.Device]) -> State:
+    """The state before the first step, new or restored; of several runs all states, stacked."""
+    placement = replicated(devices)
+    states = []
+    for run, saved in zip(runs, checkpoints, strict=True):
+        if run.resume_from is None:
+            state = initial_state(run.config, devices)
+            saved.save(0, state, run.config)
+        else:
+            like = jax.eval_shape(lambda run=run: initial_state(run.config, devices))
+            state = saved.state(run.resume_from, abstract(like, placement))
+        states.append(state)
+    if len(states) == 1:
+        return states[0]
+    stack = jax.jit(lambda *states: jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
+    return jax.device_put(stack(*states), placement)
+
+
+def _apart(runs: Sequence[Run], placement: NamedSharding) -> Callable[[State], Iterator[State]]:
+    """A function that yields the state of each run, one at a time, since each is a copy."""
+    if len(runs) == 1:
+        return lambda state: iter([state])
+    one = jax.jit(lambda states, i: jax.tree.map(lambda leaves: leaves[i], states), out_shardings=placement)
+    return lambda states: (one(states, i) for i in range(len(runs)))
 
 
 def _flops(lowered: jax.stages.Lowered) -> float:
@@ -191,7 +256,8 @@ def _check_finite(metrics: dict[str, np.ndarray], first: int, run_dir: Path) -> 
         names = ", ".join(f"{name} = {metrics[name][at]}" for name, ok in finite.items() if not ok[at])
         raise NonFiniteError(
             f"step {first + at + 1}: {names}; stopped; the checkpoints in {run_dir} are from before. "
-            "The usual cure: lower --optimizer.lr-generator and --optimizer.lr-discriminator in a new run"
+            "The usual cure: lower --optimizer.lr-generator and --optimizer.lr-discriminator in a new run",
+            run_dir,
         )
 
 

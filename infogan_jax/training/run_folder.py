@@ -2,12 +2,26 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 from infogan_jax.config import Config, from_json
 from infogan_jax.errors import UserError
 
+METRICS_FILE = "metrics.jsonl"
+"""The log, a JSON object in each line."""
+
 RUN_FILE = "run.json"
 """The file in a checkpoint's item "run": configuration, data set, library versions."""
+
+
+class Run(NamedTuple):
+    """A run that is to be trained."""
+
+    config: Config
+    folder: Path
+    """Made where it isn't there."""
+    resume_from: int | None = None
+    """The step of the checkpoint to go on from; None starts anew."""
 
 
 def checkpoints(run_dir: Path) -> Path:
@@ -27,6 +41,22 @@ def steps(run_dir: Path) -> list[int]:
         for path in found
         if path.name.isdecimal() and all((path / item).is_dir() for item in items)
     )
+
+
+def was_only_begun(run_dir: Path) -> bool:
+    """Whether a folder holds what a run leaves that ended before its first checkpoint, and nothing else."""
+    own = {"checkpoints", "tensorboard", METRICS_FILE}
+    if steps(run_dir) or not {path.name for path in run_dir.iterdir()} <= own:
+        return False
+    metrics = run_dir / METRICS_FILE
+    return not (metrics.exists() and metrics.stat().st_size)
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The folders of runs inside a folder, as a training of several seeds leaves them, by name."""
+    inside = folder.iterdir() if folder.is_dir() else ()
+    # Seeds by number: s10 comes after s9.
+    return sorted((each for each in inside if steps(each)), key=lambda each: (len(each.name), each.name))
 
 
 def find_step(run_dir: Path, step: int | None = None) -> int:

@@ -11,8 +11,10 @@ import torch_step
 
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
 from infogan_jax.config import Data, InfoGANConfig, Invariance, Objective, Train
+from infogan_jax.experiments import EXPERIMENTS
 from infogan_jax.networks import tables
 from infogan_jax.tasks import infogan
+from infogan_jax.tasks.replica import AXIS
 from infogan_jax.training.loop import compile_steps
 
 BATCH = 8
@@ -105,6 +107,41 @@ def test_one_update_is_ours(ours, theirs, player):
         assert apart.max() < 2.01 * rate[player]
 
 
+@pytest.mark.parametrize("experiment", ["svhn", "chairs-rotation"])
+def test_the_larger_set_ups_lose_and_learn_the_same(experiment):
+    """The layers as the paper has them, on fewer channels."""
+
+    def narrow(rows):
+        last = rows[-1].features if rows and rows[-1].activation in ("sigmoid", "tanh") else None
+        made = [dataclasses.replace(r, features=(*r.features[:-1], -(-r.features[-1] // 16))) for r in rows]
+        return tuple(made if last is None else [*made[:-1], rows[-1]])
+
+    config = EXPERIMENTS[experiment]
+    n = config.networks
+    networks = tables.Networks(narrow(n.generator), narrow(n.trunk), narrow(n.q_head))
+    config = dataclasses.replace(config, networks=networks, train=Train(steps=1, batch=BATCH))
+    state = jax.jit(infogan.init, static_argnums=0)(config, jax.random.key(0))
+    # Weights that make the losses depend on every layer.
+    state = state.replace(params=jax.tree.map(lambda x: 10 * x, state.params))
+    images = np.random.default_rng(0).integers(0, 256, (BATCH, *networks.image_shape), np.uint8)
+    mapped = jax.vmap(lambda s, x: infogan.gradients(config, s, x), (None, 0), axis_name=AXIS)
+    grads, _, metrics = jax.tree.map(lambda x: x[0], jax.jit(mapped)(state, images[None]))
+
+    peer = torch_step.Peer(config)
+    torch_step.load_weights(peer, state)
+    code_key = jax.random.split(jax.random.fold_in(state.key, state.step), 5)[0]
+    draw = {name: torch.tensor(np.array(v)) for name, v in config.codes.sample(code_key, BATCH).items()}
+    draw |= {name: draw[name].long() for name in config.codes.categorical}
+    found, losses = peer.gradients(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), draw)
+    for name, value in losses.items():
+        np.testing.assert_allclose(value.item(), metrics[name], atol=1e-4, rtol=1e-4, err_msg=name)
+    for player in PLAYERS:
+        wanted = torch_step.torch_layout(config, player, grads[player])
+        for i, (a, b) in enumerate(zip(found[player], wanted, strict=True)):
+            error = np.linalg.norm(a.numpy() - b) / np.linalg.norm(b)
+            assert error < 2e-3, f"{player}, leaf {i} of shape {b.shape}: relative error {error:.1e}"
+
+
 def test_running_statistics_are_copied(ours, theirs):
     state, *_ = ours
     peer, _, _ = theirs
@@ -129,3 +166,5 @@ def test_its_own_draw_is_from_the_priors():
 def test_it_refuses_what_it_lacks():
     with pytest.raises(ValueError, match="code invariance"):
         torch_step.Peer(dataclasses.replace(CONFIG, objective=Objective(invariance=Invariance(weight=1.0))))
+    with pytest.raises(ValueError, match="a plain GAN is not in it"):
+        torch_step.Peer(dataclasses.replace(CONFIG, objective=Objective(plain_gan=True)))

@@ -265,3 +265,20 @@ def test_coil20():
     view = np.asarray(Image.open(COIL20 / "obj07" / "045.png"))
     seventh = dataset.train.images[(dataset.train.factors == (7, 45)).all(axis=1)]
     np.testing.assert_array_equal(seventh, view[np.newaxis, ..., np.newaxis])
+
+
+def test_images_may_lie_a_folder_deeper_and_become_grey(tmp_path):
+    """As the paper's chairs come: CHAIR/renders/*.png, in colour."""
+    rng = np.random.default_rng(0)
+    for chair in ("1a", "2b"):
+        (tmp_path / chair / "renders").mkdir(parents=True)
+        (tmp_path / chair / ".hidden").mkdir()
+        (tmp_path / chair / ".hidden" / "x.png").write_bytes(b"no image")
+        for i in range(6):
+            pixels = rng.integers(0, 256, (12, 10, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / chair / "renders" / f"{i}.png")
+    assert folder.image_shape(tmp_path, 0, size=8) == (8, 8, 3)
+    assert folder.image_shape(tmp_path, 0, size=8, grey=True) == (8, 8, 1)
+    dataset = folder.load(tmp_path, 0, "chairs", size=8, grey=True)
+    assert dataset.image_shape == (8, 8, 1) and dataset.num_classes == 2
+    np.testing.assert_array_equal(dataset.train.labels, [0] * 4 + [1] * 4)

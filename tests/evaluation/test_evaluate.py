@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Uniform
-from infogan_jax.data.dataset import Dataset, Split
+from infogan_jax.data.dataset import Dataset, Factor, Split
 from infogan_jax.evaluation import inference
 from infogan_jax.evaluation import infogan as measuring
 from infogan_jax.evaluation.evaluate import evaluate
@@ -73,8 +73,9 @@ def test_reading_in_batches_is_reading_at_once_with_the_statistics_asked_for(
         output = infogan.recognize(tiny_config, state, to_float(tiny_config, images), stats)
         expected = np.argmax(output[:, :4], axis=1)
         monkeypatch.setattr(inference, "BATCH", 16)
-        read = inference.read_categories(tiny_config, state, images, stats)
+        read = inference.read_codes(tiny_config, state, images, stats)
         np.testing.assert_array_equal(read["c1"], expected)
+        np.testing.assert_allclose(read["c2"], output[:, 4], rtol=1e-4, atol=1e-6)
 
 
 def test_information_is_a_mean_with_its_standard_error(tiny_config, tmp_path):
@@ -103,10 +104,26 @@ def test_categories_are_matched_on_training_images_and_scored_on_test_images(
         c2 = swapped[labels] if stats == "real" and not training else labels
         return {"c1": np.zeros(len(images), int), "c2": (c2 + 3) % 10}
 
-    monkeypatch.setattr(measuring, "read_categories", read)
+    monkeypatch.setattr(measuring, "read_codes", read)
     metrics = evaluate(tmp_path, dataset=digits).metrics
     assert metrics["code"] == "c2"
     exchanged = np.mean(test_labels < 2)
     assert 0.1 < exchanged < 0.3
     assert metrics["code_error"] == pytest.approx(exchanged, abs=1e-6)
     assert metrics["code_error_by_statistics"] == {"real": metrics["code_error"], "fake": 0.0}
+
+
+def test_codes_are_measured_against_known_factors(tiny_config, digits, tmp_path):
+    saved(tiny_config, tmp_path)
+    rng = np.random.default_rng(0)
+
+    def split(part):
+        return Split(part.images, None, rng.random((len(part.images), 1)).astype(np.float32))
+
+    known = Dataset("digits", split(digits.train), split(digits.test), None, (Factor("chance"),))
+    metrics = evaluate(tmp_path, dataset=known).metrics
+    assert metrics["code_error"] is None
+    assert metrics["recovery"]["chance"]["all_codes"] < 0.2
+    assert (tmp_path / "eval/factors.png").exists()
+    assert "Chance" in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "eval/metrics.json").read_text()) == metrics

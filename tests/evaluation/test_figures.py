@@ -130,3 +130,30 @@ def test_curves_figure_refuses_records_without_the_values(tmp_path):
     for records, entropy in ((RECORDS, {"c3": 1.0}), ([], {"c1": 1.0}), (RECORDS, {})):
         with pytest.raises(ValueError, match=r"mi_c3|at least one"):
             figures.curves_figure(tmp_path / "x.png", records, entropy)
+
+
+def test_factors_figure_is_dark_where_a_code_knows_a_factor(tmp_path):
+    information = np.array([[1.0, 0.0, 0.1], [0.0, 0.4, 0.0]])
+    path = tmp_path / "factors.png"
+    figures.factors_figure(path, information, ["c1", "c$2"], ["azimuth", "width", "identity"])
+    picture = decode(path)[..., :3].astype(int)
+    darkest = (8, 48, 107)  # the end of matplotlib's "Blues"
+    full = np.argwhere((np.abs(picture - darkest) <= 3).all(-1))
+    # The cell of 1.0 is the only one of that colour, besides the end of the colour bar.
+    cell = full[full[:, 1] < 0.6 * picture.shape[1]]
+    assert len(cell) > 500
+    assert cell[:, 0].max() < 0.6 * picture.shape[0] and cell[:, 1].max() < 0.5 * picture.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("information", "codes", "message"),
+    [
+        (np.zeros((1, 2)), ["c1", "c2"], r"information is \(1, 2\), but there are 2 codes and 2 factors"),
+        (np.full((2, 2), 1.5), ["c1", "c2"], r"information must be in \[0, 1\]"),
+        (np.full((2, 2), np.nan), ["c1", "c2"], r"information must be in \[0, 1\]"),
+    ],
+)
+def test_factors_figure_refuses_what_does_not_fit(information, codes, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        figures.factors_figure(tmp_path / "factors.png", information, codes, ["a", "b"])
+    assert not list(tmp_path.iterdir())

@@ -61,8 +61,8 @@ def test_mnist_discriminator_is_the_papers():
     assert count(variables["batch_stats"]) == 2 * (128 + 1024 + 128)
 
 
-# The paper's other set-ups (appendices C.2 to C.5), by the sums of their tables. Each term is a layer: weights,
-# and a bias, or batch norm's offset and scale.
+# The paper's other set-ups (appendices C.2 to C.5), by the sums of their tables. Each term is a layer:
+# weights, and a bias, or batch norm's offset and scale.
 
 SETUPS = {
     "svhn": (

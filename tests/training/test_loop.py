@@ -12,15 +12,20 @@ from rich.console import Console
 from infogan_jax.errors import UserError
 from infogan_jax.training import loop, run_folder
 from infogan_jax.training.loop import replicated
+from infogan_jax.training.run_folder import Run
 
 
 def settings(config, **train):
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
 
 
-def run(config, dataset, folder, devices=1, **options):
+def train(runs, dataset, devices=1, **options):
     console = Console(file=io.StringIO())
-    return loop.train(config, dataset, folder, devices=jax.devices()[:devices], console=console, **options)
+    return loop.train(runs, dataset, devices=jax.devices()[:devices], console=console, **options)
+
+
+def run(config, dataset, folder, devices=1, resume_from=None, **options):
+    return train([Run(config, folder, resume_from)], dataset, devices, **options)
 
 
 def records(folder):
@@ -106,6 +111,76 @@ def test_another_seed_is_another_run(straight, tiny_config, digits, tmp_path):
     assert records(tmp_path)[0]["loss_d"] != records(straight)[0]["loss_d"]
 
 
+# Several seeds in one program
+
+
+@pytest.fixture(scope="module")
+def three(tiny_config, digits, tmp_path_factory):
+    """Three seeds together; the second is that of `straight`."""
+    folder = tmp_path_factory.mktemp("three")
+    runs = [Run(dataclasses.replace(tiny_config, seed=seed), folder / f"s{seed}") for seed in (3, 0, 5)]
+    assert train(runs, digits) is None
+    return runs
+
+
+def test_together_each_run_is_what_it_is_alone(three, straight, checkpoint_arrays):
+    assert run_folder.steps(three[1].folder) == [10, 20]
+    assert records(three[1].folder) == records(straight)
+    assert_equal(checkpoint_arrays(three[1].folder, 20), checkpoint_arrays(straight, 20))
+    with (
+        Image.open(three[1].folder / "samples/0000020.png") as a,
+        Image.open(straight / "samples/0000020.png") as b,
+    ):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    losses = {records(run.folder)[-1]["loss_d"] for run in three}
+    assert len(losses) == 3
+    assert [run_folder.config(run.folder, 20).seed for run in three] == [3, 0, 5]
+
+
+def test_together_they_resume(three, tiny_config, digits, tmp_path, checkpoint_arrays):
+    runs = [run._replace(folder=tmp_path / run.folder.name) for run in three[:2]]
+    half = settings(tiny_config, steps=10)
+    train([run._replace(config=dataclasses.replace(half, seed=run.config.seed)) for run in runs], digits)
+    train([run._replace(resume_from=10) for run in runs], digits)
+    for resumed, whole in zip(runs, three, strict=False):
+        assert records(resumed.folder) == records(whole.folder)
+        assert_equal(checkpoint_arrays(resumed.folder, 20), checkpoint_arrays(whole.folder, 20))
+
+
+def test_together_on_eight_devices(three, digits, tmp_path):
+    runs = [run._replace(folder=tmp_path / run.folder.name) for run in three[:2]]
+    train(runs, digits, devices=8)
+    for spread, whole in zip(runs, three, strict=False):
+        for a, b in zip(records(spread.folder), records(whole.folder), strict=True):
+            assert a == pytest.approx(b, rel=1e-3, abs=1e-4)
+
+
+def test_steps_taken_at_once_are_those_taken_in_turn(three, tiny_config, digits):
+    # At once is what an accelerator does.
+    devices = jax.devices()[:1]
+    states = [loop.initial_state(run.config, devices) for run in three[:2]]
+    states = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *states)
+    batches = [loop.device_batches(run.config, 0, 2, len(digits.train.images), 1) for run in three[:2]]
+    images = jax.device_put(digits.train.images, replicated(devices))
+    results = []
+    for stacked in (False, True):
+        steps = loop.compile_steps(tiny_config, devices, 2, stacked=stacked)
+        placed = jax.device_put(jax.tree.map(jax.numpy.copy, states), replicated(devices))
+        results.append(steps(placed, images, np.stack(batches, axis=1))[1])
+    for name, values in results[0].items():
+        assert values.shape == (2, 2)
+        np.testing.assert_allclose(results[1][name], values, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_runs_that_are_not_of_one_kind_are_refused(tiny_config, digits, tmp_path):
+    one, two = Run(tiny_config, tmp_path / "a"), Run(settings(tiny_config, batch=8), tmp_path / "b")
+    with pytest.raises(ValueError, match=r"b differs from .*a in more than its seed"):
+        train([one, two], digits)
+    with pytest.raises(ValueError, match=r"b starts at step 10, .*a at None"):
+        train([one, one._replace(folder=tmp_path / "b", resume_from=10)], digits)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_latest_are_kept_and_some_for_good(tiny_config, digits, tmp_path):
     run(
         settings(tiny_config, steps_per_call=2, checkpoint_every=2, keep=2, keep_every=8),
@@ -118,8 +193,10 @@ def test_the_latest_are_kept_and_some_for_good(tiny_config, digits, tmp_path):
 def test_the_first_value_that_is_not_finite_stops_the_run(tiny_config, digits, tmp_path, checkpoint_arrays):
     rates = dataclasses.replace(tiny_config.optimizer, lr_generator=1e38, lr_discriminator=1e38)
     config = dataclasses.replace(tiny_config, optimizer=rates)
-    with pytest.raises(loop.NonFiniteError, match=r"^step [2-5]: .*(loss|grad_norm|mi)_\w+ = (nan|inf|-inf)"):
+    message = r"^step [2-5]: .*(loss|grad_norm|mi)_\w+ = (nan|inf|-inf)"
+    with pytest.raises(loop.NonFiniteError, match=message) as stopped:
         run(config, digits, tmp_path)
+    assert stopped.value.run_dir == tmp_path
     assert run_folder.steps(tmp_path) == [0]
     for name, value in checkpoint_arrays(tmp_path, 0).items():
         assert np.isfinite(value).all(), name

@@ -62,7 +62,7 @@ def check_examples(
     for column, factor in zip(values.T, factors, strict=True):
         if factor.kind == "category" and (column != np.rint(column)).any():
             raise ValueError(f"values of factor {factor.name}, a category, must be whole numbers")
-        if not _varies(column, factor):
+        if not varies(column, factor):
             raise ValueError(
                 f"values of factor {factor.name} don't vary, or an angle's cos or sin doesn't: leave it out, "
                 "or call such an angle a category"
@@ -134,7 +134,7 @@ def halves(
     rows = rng.permutation(len(values))
     train, test = np.split(rows, [len(values) // 2])
     for column, factor in zip(values.T, factors, strict=True):
-        if not all(len(half) and _varies(column[half], factor) for half in (train, test)):
+        if not all(len(half) and varies(column[half], factor) for half in (train, test)):
             raise ValueError(
                 f"factor {factor.name} doesn't vary in a random half of the {len(values)} examples: "
                 "give more of them"
@@ -153,7 +153,13 @@ def _matrix(name: str, x: ArrayLike) -> np.ndarray:
     return x.astype(np.float64)
 
 
-def _varies(column: np.ndarray, factor: Factor) -> bool:
+def varies(column: np.ndarray, factor: Factor) -> bool:
+    """Whether a factor has more than one value, and of an angle both its cos and its sin.
+
+    Args:
+        column: its values, float [N].
+        factor: what it is.
+    """
     # Of two angles at equal distances from an axis, either the cos or the sin is the same but for rounding.
     tolerance = 1e-9 if factor.kind == "angle" else 0.0
     return bool((np.ptp(target(column, factor), axis=0) > tolerance).all())

@@ -1,0 +1,103 @@
+"""What a continuous code does to generated images, inside the range that it was trained on and beyond."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from scipy.stats import spearmanr
+
+from infogan_jax.codes import Uniform
+from infogan_jax.config import InfoGANConfig
+from infogan_jax.evaluation.extrapolation import path_length, rank_correlation
+from infogan_jax.evaluation.inference import generate_images
+from infogan_jax.evaluation.moments import stroke_geometry
+from infogan_jax.evaluation.report import Metrics, rounded
+from infogan_jax.images import to_uint8
+from infogan_jax.tasks.infogan import State
+from infogan_jax.tasks.replica import sample_key
+
+STROKE_SETS = ("mnist", "digits")
+"""Data sets of bright strokes on a dark ground: what `moments` measures is what a person sees in them."""
+
+_DRAWS = 1000
+_PICTURE = 1000
+"""Of the keys of pictures: one that no picture has."""
+
+# Twice as far as the trained range in both directions, in steps of a third of it, its ends among them.
+_REACH = np.linspace(-2, 2, 13)
+_TRAVERSALS = 200
+
+
+def measure_continuous_codes(config: InfoGANConfig, state: State) -> dict[str, Metrics]:
+    """Measures each uniform code on generated images.
+
+    Args:
+        config: the run's configuration.
+        state: the trained state.
+
+    Returns:
+        For each uniform code by name, under "path_length" how far the image goes per unit of the code,
+        "below", "inside" and "above" the trained range. Of strokes also, under "angle" and "width", the
+        principal axis's and the bounding box's: "rank_correlation" with the code over random images, and
+        "traversal", the mean rank correlation along traversals, in the same three parts and as a whole.
+    """
+    uniform = {name: code for name, code in config.codes.named.items() if isinstance(code, Uniform)}
+    key = sample_key(state.key, _PICTURE)
+    draw = config.codes.sample(key, _DRAWS)
+    strokes = _shows_strokes(config)
+    drawn = stroke_geometry(_images(config, state, draw)) if strokes and uniform else None
+    measured: dict[str, Metrics] = {}
+    for name, code in uniform.items():
+        middle, half = (code.low + code.high) / 2, (code.high - code.low) / 2
+        values = middle + half * _REACH
+        few = jax.tree.map(lambda x: x[:_TRAVERSALS], draw)
+        grid = np.stack(
+            [_images(config, state, few | {name: jnp.full(_TRAVERSALS, value)}) for value in values]
+        )
+        trained = (code.low, code.high)
+        measured[name] = {"path_length": _rounded(path_length(values, grid, trained=trained))}
+        if drawn is None:
+            continue
+        flat = stroke_geometry(grid.reshape(-1, *grid.shape[2:]))
+        for what in ("angle", "width"):
+            along = getattr(flat, what).reshape(grid.shape[:2])
+            if what == "angle":
+                along = np.unwrap(along, period=np.pi, axis=0)
+            measured[name][what] = {
+                "rank_correlation": rounded(_spearman(np.asarray(draw[name]), getattr(drawn, what))),
+                "traversal": _rounded(rank_correlation(values, along, trained=trained)),
+            }
+    return measured
+
+
+def _shows_strokes(config: InfoGANConfig) -> bool:
+    # A folder may be called anything.
+    known = config.data.source != "folder" and config.data.name.split(":")[0] in STROKE_SETS
+    return known and config.networks.image_shape[2] == 1
+
+
+def best(measured: dict[str, Metrics], what: str) -> tuple[str, Metrics] | None:
+    """The code whose traversals follow "angle" or "width" most, and its measures; None without any."""
+    having = {name: metrics[what] for name, metrics in measured.items() if what in metrics}
+    if not having:
+        return None
+    return max(having.items(), key=lambda item: abs(item[1]["traversal"]["inside"] or 0.0))
+
+
+def _spearman(code: np.ndarray, measure: np.ndarray) -> float:
+    """Of the images that can be measured; 0 where all measure the same."""
+    there = np.isfinite(measure)
+    if not there.any() or np.ptp(measure[there]) == 0:
+        return 0.0
+    return float(spearmanr(code[there], measure[there]).statistic)
+
+
+def _images(config: InfoGANConfig, state: State, draw: dict[str, Array]) -> np.ndarray:
+    return to_uint8(generate_images(config, state, draw), *config.networks.image_range)
+
+
+def _rounded(numbers: Any) -> Metrics:
+    # JSON has no nan.
+    return {name: None if np.isnan(value) else rounded(value) for name, value in numbers._asdict().items()}

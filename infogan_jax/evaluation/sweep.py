@@ -1,0 +1,256 @@
+"""Several runs that differ in their seeds: mean, spread, best, and a choice that needs no labels."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from infogan_jax.config import Config, InfoGANConfig, to_json
+from infogan_jax.data import sources
+from infogan_jax.data.dataset import Dataset, Factor
+from infogan_jax.evaluation import selection
+from infogan_jax.evaluation.disentanglement.factor_vae import factor_vae_score
+from infogan_jax.evaluation.disentanglement.groups import groups_of_examples
+from infogan_jax.evaluation.evaluate import evaluate, restore
+from infogan_jax.evaluation.inference import generate_images, read_codes
+from infogan_jax.evaluation.infogan import READING_STATISTICS
+from infogan_jax.evaluation.report import Metrics, rounded
+from infogan_jax.images import to_uint8, write_atomically
+from infogan_jax.tasks.replica import sample_key
+from infogan_jax.training import run_folder
+
+SWEEP_FILE = "sweep.json"
+
+_IMAGES = 10_000
+"""Training images that the runs are compared on: enough that an agreement's error is far below its spread."""
+
+_GENERATED = 2000
+"""Images of each run's generator that the others read."""
+
+_CENTRALITY_DRAW = 1001
+"""Of the keys of pictures: one that no picture has."""
+
+_INFORMATIVE = 0.01
+"""Nats of L_I above which a continuous code counts: what Duan et al. 2020 set on its counterpart."""
+
+
+# Of the command line's table; the file has all.
+_LEFT_OUT = (
+    "kmeans_error",
+    "code_error_by_statistics",
+    "mutual_information_standard_error",
+    "prior_entropy",
+    "continuous_codes",
+)
+
+
+# What a choice is compared with the best run by: the first that there is.
+_HEADLINES = ("code_error", "disentanglement.dci_disentanglement", "mutual_information.total")
+
+
+class Choice(NamedTuple):
+    """A run chosen without labels.
+
+    Attributes:
+        rule: the function of `selection` that chose it.
+        scores: the rule's score of each run, in the runs' order.
+        run: the chosen one's place in that order.
+    """
+
+    rule: str
+    scores: list[float]
+    run: int
+
+
+class Sweep(NamedTuple):
+    """Runs of one configuration.
+
+    Attributes:
+        experiment: its name.
+        step: that of the checkpoints.
+        folders: the runs' folders.
+        seeds: their seeds.
+        metrics: numbers by name, of each run, in the runs' order.
+        choice: the label-free one, None where there are fewer than three runs, no rule applies, or none says
+            anything.
+    """
+
+    experiment: str
+    step: int
+    folders: list[Path]
+    seeds: list[int]
+    metrics: dict[str, list[float]]
+    choice: Choice | None
+
+    def best(self, name: str) -> int:
+        """The place of the run that is best by a metric."""
+        values = self.metrics[name]
+        return int(np.argmin(values) if lower_is_better(name) else np.argmax(values))
+
+
+def lower_is_better(name: str) -> bool:
+    """Whether a metric is better the lower it is."""
+    return "error" in name
+
+
+def summarize(runs: Sequence[Path], folder: Path, dataset: Dataset | None = None) -> list[Sweep]:
+    """Measures runs, and writes `sweep.json`.
+
+    Runs are told apart whose configurations differ in more than the seed, or whose newest checkpoints are
+    of different steps. A run whose newest checkpoint has been measured is not measured again.
+
+    Args:
+        runs: the runs' folders.
+        folder: the folder for the file, which holds them.
+        dataset: the data set of all of them, where it is loaded already.
+
+    Returns:
+        A summary for each kind of run, in the order of the folders.
+
+    Raises:
+        UserError: a run can't be read, or its data set isn't there.
+    """
+    groups: dict[str, list[tuple[Path, Config]]] = {}
+    for run in runs:
+        step = run_folder.find_step(run)
+        config = run_folder.config(run, step)
+        key = json.dumps([to_json(replace(config, seed=0)), step], sort_keys=True)
+        groups.setdefault(key, []).append((run, config))
+    sweeps = [_summarize(group, dataset or sources.load(group[0][1].data)) for group in groups.values()]
+    values = [
+        sweep._asdict()
+        | {"folders": [str(f.relative_to(folder)) for f in sweep.folders]}
+        | {"choice": sweep.choice and sweep.choice._asdict()}
+        for sweep in sweeps
+    ]
+    write_atomically(folder / SWEEP_FILE, (json.dumps(values, indent=2) + "\n").encode())
+    return sweeps
+
+
+def lines(sweep: Sweep) -> list[str]:
+    """A table for the command line, a metric in each row and a run in each column, and the choice."""
+    names = [folder.name for folder in sweep.folders]
+    width = max(8, 2 + max(map(len, names)))
+    first = max((len(name) for name in sweep.metrics if not name.startswith(_LEFT_OUT)), default=0)
+    heads = [*names, "mean", "sd", "best"]
+    table = [
+        f"{sweep.experiment}: {len(names)} runs of {sweep.step:,} steps",
+        " " * first + "".join(f"{h:>{width}}" for h in heads),
+    ]
+    for name, values in sweep.metrics.items():
+        if name.startswith(_LEFT_OUT):
+            continue
+        # One run has no spread.
+        spread = np.std(values, ddof=1) if len(values) > 1 else np.nan
+        cells = [f"{x:.4f}" for x in (*values, np.mean(values), spread)] + [names[sweep.best(name)]]
+        table.append(f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells))
+    if sweep.choice:
+        chosen = sweep.choice.run
+        told = f"chosen without labels ({sweep.choice.rule}): {names[chosen]}"
+        name = next(name for name in (*_HEADLINES, *sweep.metrics) if name in sweep.metrics)
+        values, best = sweep.metrics[name], sweep.best(name)
+        table.append(f"{told}, {name} {values[chosen]:.4f}; the best is {names[best]}, {values[best]:.4f}")
+    return table
+
+
+def _summarize(runs: list[tuple[Path, Config]], dataset: Dataset) -> Sweep:
+    config = runs[0][1]
+    measured = [_numbers(_measured(run, dataset)) for run, _ in runs]
+    names = [name for name in measured[0] if all(name in numbers for numbers in measured)]
+    return Sweep(
+        experiment=config.experiment,
+        step=run_folder.find_step(runs[0][0]),
+        folders=[run for run, _ in runs],
+        seeds=[config.seed for _, config in runs],
+        metrics={name: [numbers[name] for numbers in measured] for name in names},
+        choice=_choose([run for run, _ in runs], config, dataset, measured),
+    )
+
+
+def _measured(run: Path, dataset: Dataset) -> Metrics:
+    """The metrics of a run's newest checkpoint."""
+    try:
+        metrics = json.loads((run / "eval" / "metrics.json").read_text())
+        if metrics["step"] == run_folder.find_step(run):
+            return metrics
+    except (FileNotFoundError, ValueError, KeyError):
+        pass
+    return evaluate(run, dataset=dataset).metrics
+
+
+def _numbers(metrics: Metrics, prefix: str = "") -> dict[str, float]:
+    """The numbers among a run's metrics; of a group of them, each by the group's name and its own."""
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            found |= _numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, float):
+            found[prefix + name] = value
+    return found
+
+
+def _choose(
+    folders: list[Path], config: Config, dataset: Dataset, measured: list[dict[str, float]]
+) -> Choice | None:
+    """The run that the others agree with most, on training images and without their labels."""
+    if not isinstance(config, InfoGANConfig) or len(folders) < selection.FEWEST_MODELS:
+        return None
+    codes = config.codes
+    continuous = [name for name in codes.named if name not in codes.categorical]
+    if not codes.codes:
+        return None
+    rule: Any
+    if len(codes.categorical) > 1 and not continuous:
+        rule = selection.model_centrality
+        scores = rule(_scores_of_each_other(folders))
+    elif len(codes.categorical) == 1:
+        (name,) = codes.categorical
+        rule = selection.category_agreement
+        scores = rule(np.stack([_readings(folder, dataset)[name] for folder in folders]))
+    else:
+        rule = selection.udr_spearman
+        read = [_readings(folder, dataset) for folder in folders]
+        informative = [[m[f"mutual_information.{n}"] > _INFORMATIVE for n in continuous] for m in measured]
+        representations = [np.stack([codes[n] for n in continuous], axis=1) for codes in read]
+        scores = rule(np.stack(representations).astype(np.float64), np.array(informative))
+    # Where no run says anything, none is to be preferred.
+    if np.max(scores) <= 0:
+        return None
+    return Choice(rule.__name__, [rounded(score) for score in scores], int(np.argmax(scores)))
+
+
+def _readings(folder: Path, dataset: Dataset) -> dict[str, np.ndarray]:
+    config, state = restore(folder, run_folder.find_step(folder))
+    # Stored sets are often in the order of a class.
+    chosen = np.sort(np.random.default_rng(0).permutation(len(dataset.train.images))[:_IMAGES])
+    return read_codes(config, state, dataset.train.images[chosen], READING_STATISTICS)
+
+
+def _scores_of_each_other(folders: list[Path]) -> np.ndarray:
+    """FactorVAE's score of each run's codes, row by row, on images of each run's generator: their factors are
+    the codes that they were made from. Float [runs, runs].
+    """
+    models = [restore(folder, run_folder.find_step(folder)) for folder in folders]
+    scores = np.eye(len(models))
+    for j, (config, state) in enumerate(models):
+        codes = config.codes
+        draw = codes.sample(sample_key(state.key, _CENTRALITY_DRAW), _GENERATED)
+        images = to_uint8(generate_images(config, state, draw), *config.networks.image_range)
+        values = np.stack([np.asarray(draw[name], np.float64) for name in codes.named], axis=1)
+        factors = [
+            Factor(name, "category" if name in codes.categorical else "number") for name in codes.named
+        ]
+        for i, (_, reader) in enumerate(models):
+            if i == j:
+                continue
+            read = read_codes(config, reader, images, "fake")
+            matrix = np.stack([read[name] for name in codes.named], axis=1).astype(np.float64)
+            categorical = [n for n, name in enumerate(codes.named) if name in codes.categorical]
+            groups = groups_of_examples(matrix, values, factors)
+            scores[i, j] = factor_vae_score(
+                groups, matrix, len(factors), seed=0, categorical=categorical
+            ).score
+    return scores

@@ -1,0 +1,67 @@
+"""Bars drawn from the codes stand in for generated images."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from infogan_jax.codes import Categorical, LatentCodes, Uniform
+from infogan_jax.config import Data
+from infogan_jax.evaluation import continuous_codes
+from infogan_jax.evaluation.continuous_codes import best, measure_continuous_codes
+
+CODES = LatentCodes(3, (Categorical(4), Uniform(-1, 1), Uniform(0, 4), Uniform(-1, 1)))
+
+
+def bars(config, state, draw):
+    """c2 turns an upright bar by up to 0.4 rad a unit; c3 shears nothing but brightens; c4 says nothing."""
+    y, x = np.mgrid[-13.5:14, -13.5:14]
+    angle = 0.4 * np.clip(np.asarray(draw["c2"]), -1.5, 1.5)[:, None, None]
+    across = x * np.cos(angle) - y * np.sin(angle)
+    along = x * np.sin(angle) + y * np.cos(angle)
+    bar = np.clip(2.5 - np.abs(across), 0, 1) * np.clip(9.5 - np.abs(along), 0, 1)
+    return (bar * (0.5 + 0.05 * np.asarray(draw["c3"])[:, None, None]))[..., None].astype(np.float32)
+
+
+@pytest.fixture
+def config(tiny_config, monkeypatch):
+    monkeypatch.setattr(continuous_codes, "generate_images", bars)
+    return dataclasses.replace(tiny_config, codes=CODES, objective=type(tiny_config.objective)())
+
+
+class State:
+    key = jax.random.key(0)
+
+
+def test_what_each_code_does_is_found(config):
+    measured = measure_continuous_codes(config, State)
+    assert measured.keys() == {"c2", "c3", "c4"}
+    name, turned = best(measured, "angle")
+    assert name == "c2"
+    # The bar turns with the code, and stands still in the last quarter on either side.
+    assert abs(turned["traversal"]["inside"]) == pytest.approx(1)
+    assert abs(turned["traversal"]["below"]) > 0.8 and abs(turned["traversal"]["above"]) > 0.8
+    assert abs(turned["rank_correlation"]) > 0.95
+    for still in ("c3", "c4"):
+        assert abs(measured[still]["angle"]["traversal"]["inside"]) < 0.5
+        assert abs(measured[still]["angle"]["rank_correlation"]) < 0.15
+    paths = {name: metrics["path_length"] for name, metrics in measured.items()}
+    assert paths["c4"] == {"below": 0, "inside": 0, "above": 0}
+    assert paths["c3"]["inside"] == pytest.approx(paths["c3"]["above"], rel=0.1) and paths["c3"]["inside"] > 0
+    assert 0 < paths["c2"]["above"] < 0.7 * paths["c2"]["inside"]
+
+
+def test_only_strokes_have_angles(config):
+    config = dataclasses.replace(config, data=Data("folder", "mnist"))
+    measured = measure_continuous_codes(config, State)
+    assert all(metrics.keys() == {"path_length"} for metrics in measured.values())
+    assert best(measured, "angle") is None
+
+
+def test_blank_images_are_null_and_not_nan(config, monkeypatch):
+    monkeypatch.setattr(
+        continuous_codes, "generate_images", lambda config, state, draw: 0 * bars(config, state, draw)
+    )
+    measured = measure_continuous_codes(config, State)["c2"]["angle"]
+    assert measured["rank_correlation"] == 0 and measured["traversal"]["inside"] is None
