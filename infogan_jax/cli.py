@@ -4,29 +4,24 @@ What is wrong with what a user typed is found out here, before anything is writt
 takes long, and answered with one line and exit status 2.
 """
 
-import contextlib
-import difflib
-import io
 import os
-import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import tyro
 
+from infogan_jax.command_line import choices, command, parse, program
 from infogan_jax.config import Config, differences, flag, limits, validate
 from infogan_jax.data import sources
 from infogan_jax.errors import UserError
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
 from infogan_jax.training import run_folder
 from infogan_jax.training.run_folder import Run
-
-T = TypeVar("T")
 
 # What a resumed run may change: none of these alters what a step computes.
 _MAY_CHANGE = {
@@ -123,7 +118,7 @@ def _train(argv: list[str]) -> int:
     named = bool(argv) and not argv[0].startswith("-")
     experiment, rest = (argv[0], argv[1:]) if named else (DEFAULT, argv)
     if experiment not in EXPERIMENTS:
-        raise UserError(f"there is no experiment {experiment!r}: {_choices(experiment, list(EXPERIMENTS))}")
+        raise UserError(f"there is no experiment {experiment!r}: {choices(experiment, list(EXPERIMENTS))}")
     options = _parse_train(experiment, EXPERIMENTS[experiment], rest)
     _check_seeds(options)
     runs = _resumed(options, rest, experiment if named else None) if options.resume else _new(options)
@@ -145,15 +140,14 @@ def _train(argv: list[str]) -> int:
 
     dataset = sources.load(config.data)
 
+    from infogan_jax.training.runs import grouped, train_all
+
     print(f"run folder: {options.folder}", flush=True)
-    command = f"{_command()} {config.experiment} --run-dir {shlex.quote(str(options.folder))} --resume"
-    command += f" --train.steps {config.train.steps}"
-    if options.seeds:
-        command += f" --seeds {' '.join(map(str, options.seeds))}"
-        command += "" if options.together else " --no-together"
-    stopped, failed = _train_all(_groups(runs, options.together), dataset, devices, options.profile)
+    groups = grouped(runs, together=options.together)
+    stopped, failed = train_all(groups, dataset, devices, options.profile)
     if stopped:
-        print(f"stopped by {stopped.name}; everything is saved. Go on with: {command}", file=sys.stderr)
+        go_on = _resume_command(options, config)
+        print(f"stopped by {stopped.name}; everything is saved. Go on with: {go_on}", file=sys.stderr)
         return 128 + stopped
     if options.seeds:
         done = [run.folder for run in runs if run.folder not in failed]
@@ -162,6 +156,16 @@ def _train(argv: list[str]) -> int:
     elif not failed:
         _measure(options.folder, None, dataset)
     return 1 if failed else 0
+
+
+def _resume_command(options: _TrainOptions, config: Config) -> str:
+    """What to type to go on with runs of this configuration."""
+    words = [command(), config.experiment, "--run-dir", shlex.quote(str(options.folder)), "--resume"]
+    words += ["--train.steps", str(config.train.steps)]
+    if options.seeds:
+        words += ["--seeds", *map(str, options.seeds)]
+        words += [] if options.together else ["--no-together"]
+    return " ".join(words)
 
 
 def _check_seeds(options: _TrainOptions) -> None:
@@ -204,66 +208,14 @@ def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) ->
     return [runs[seed] for seed in options.folders]
 
 
-def _groups(runs: list[Run], together: bool) -> list[list[Run]]:
-    """The runs that take their steps in one program, which must start at one step."""
-    if not together:
-        return [[run] for run in runs]
-    groups: dict[int | None, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.resume_from, []).append(run)
-    return list(groups.values())
-
-
-def _train_all(
-    groups: list[list[Run]], dataset: "sources.Dataset", devices: list, profile: Path | None
-) -> tuple[signal.Signals | None, set[Path]]:
-    """Trains each group in one program; says which signal stopped it, and which runs failed.
-
-    A run that fails leaves the others of its group to go on without it, and a group that the device's memory
-    can't hold goes on run by run, both from the newest checkpoints.
-    """
-    import jax
-
-    from infogan_jax.training import loop
-
-    failed: set[Path] = set()
-    waiting = list(groups)
-    while waiting:
-        group = waiting.pop(0)
-        try:
-            stopped = loop.train(group, dataset, devices=devices, profile=profile)
-        except loop.NonFiniteError as error:
-            print(f"error: {error}", file=sys.stderr)
-            failed.add(error.run_dir)
-            rest = [_from_newest(run) for run in group if run.folder != error.run_dir]
-            waiting = _groups(rest, together=True) + waiting
-        except jax.errors.JaxRuntimeError as error:
-            if len(group) == 1 or "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            print(
-                f"{len(group)} runs in one program don't fit into memory: they go on one after another",
-                flush=True,
-            )
-            waiting = [[_from_newest(run)] for run in group] + waiting
-        else:
-            if stopped:
-                return stopped, failed
-    return None, failed
-
-
-def _from_newest(run: Run) -> Run:
-    done = run_folder.steps(run.folder)
-    return run._replace(resume_from=done[-1] if done else None)
-
-
 def _parse_train(experiment: str, defaults: Config, argv: list[str]) -> _TrainOptions:
     description = (
         f"Trains the experiment {experiment!r} and measures it. "
-        f"{_program()} [EXPERIMENT] [OPTIONS]; experiments: {', '.join(EXPERIMENTS)} "
+        f"{program()} [EXPERIMENT] [OPTIONS]; experiments: {', '.join(EXPERIMENTS)} "
         f"({DEFAULT} by default)."
     )
-    prog = f"{_program()} {experiment}"
-    return _parse(_TrainOptions, argv, prog, description, _TrainOptions(defaults))
+    prog = f"{program()} {experiment}"
+    return parse(_TrainOptions, argv, prog, description, _TrainOptions(defaults))
 
 
 def _resumed_run(options: _TrainOptions, argv: list[str], experiment: str | None, folder: Path) -> Run:
@@ -353,12 +305,12 @@ def _devices(config: Config, require_accelerator: bool) -> list:
 def _evaluate(argv: list[str]) -> int:
     if argv[:1] == ["figures"]:
         return _draw_figures(argv[1:])
-    options = _parse(
+    options = parse(
         _EvalOptions,
         argv,
-        _program(),
+        program(),
         "Measures a run's checkpoint and writes its report. "
-        f"`{_program()} figures RUN_DIR ...` draws the paper's figures from runs.",
+        f"`{program()} figures RUN_DIR ...` draws the paper's figures from runs.",
     )
     if options.step is not None and options.step < 0:
         raise UserError(f"--step is {options.step}: it must be 0 or more")
@@ -389,7 +341,7 @@ def _draw_figures(argv: list[str]) -> int:
         "Draws the InfoGAN paper's figures from runs: L_I against the step where a plain GAN is among them "
         "(Fig. 1), and what each code does in every other (Figs. 2 to 6)."
     )
-    options = _parse(_FigureOptions, argv, f"{_program()} figures", description)
+    options = parse(_FigureOptions, argv, f"{program()} figures", description)
     if not options.run_dirs:
         raise UserError("figures needs the folder of a run, as train.py printed it")
     _check_writable(options.out)
@@ -417,52 +369,3 @@ def _cache_compilations() -> None:
     if jax.config.jax_compilation_cache_dir is None:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(home / "infogan-jax"))
-
-
-def _choices(name: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(name, allowed, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}choose one of {', '.join(allowed)}"
-
-
-def _parse(kind: type[T], argv: list[str], prog: str, description: str, default: T | None = None) -> T:
-    """Parses a command line; what is wrong with it becomes one line."""
-    explanation = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(explanation):
-            if default is None:
-                return tyro.cli(kind, args=argv, prog=prog, description=description)
-            return tyro.cli(kind, args=argv, prog=prog, description=description, default=default)
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise UserError(_one_line(explanation.getvalue(), prog)) from None
-
-
-def _one_line(box: str, prog: str) -> str:
-    """The reason, and the options that it is about, from the box in which tyro explains an error.
-
-    Rules part the box into the reason, the options and a closing line. The title is part of the
-    border, or a part of its own where standard output can't show box characters.
-    """
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip("│ ") for line in box.splitlines()]
-    border = [line for line in lines if line.startswith(("╭", "╰"))]
-    text = "\n".join(line for line in lines if line and line not in border)
-    parts = re.split(r"\n?^[─-]{10,}$\n?", text, flags=re.MULTILINE)
-    reason, *rest = (parts if border else parts[1:]) or [text]
-    options = [line for part in rest for line in part.splitlines() if line.startswith("--")]
-    hint = f" ({'; '.join(options)})" if options else ""
-    return f"{' '.join(reason.splitlines())}{hint}; see {prog} --help"
-
-
-def _command() -> str:
-    """What to type in this shell to get here again, whichever environment is active."""
-    script = sys.argv[0]
-    words = [sys.executable, script] if script.endswith(".py") else [script]
-    return shlex.join(words)
-
-
-def _program() -> str:
-    """What the user typed to get here: `python train.py` in a checkout, `infogan-train` where installed."""
-    name = Path(sys.argv[0]).name
-    return f"python {name}" if name.endswith(".py") else name

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +177,7 @@ class TestRun:
         assert not re.search(r"│ --[^\n]*│\n│ +\(default", done.stdout)
 
 
-def test_several_seeds_are_trained_together_compared_and_resumed(environment, tmp_path):
+def test_several_seeds_are_trained_together_and_compared(environment, tmp_path):
     seeds = ("--seeds", 0, 1, 2)
     done = call(environment, "train.py", *seeds, "--train.steps", 20, *SMALL, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -197,20 +198,11 @@ def test_several_seeds_are_trained_together_compared_and_resumed(environment, tm
     assert not chosen or lines[-2].startswith(chosen)
     again = call(environment, "eval.py", "runs/digits", cwd=tmp_path)
     assert again.stdout.splitlines() == lines[2:], again.stderr
-
-    # A fourth seed starts anew beside those that go on.
-    more = ("--seeds", 0, 1, 2, 3, "--resume", "--train.steps", 30)
-    done = call(environment, "train.py", *more, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "digits: 4 runs of 30 steps" in done.stdout
-    logs = [(tmp_path / f"runs/digits/s{seed}/metrics.jsonl").read_text() for seed in range(4)]
-    assert all([json.loads(line)["step"] for line in log.splitlines()] == [10, 20, 30] for log in logs)
-
     drawn = call(environment, "eval.py", "figures", "runs/digits", cwd=tmp_path)
     assert drawn.returncode == 0, drawn.stderr
-    assert drawn.stdout.splitlines() == [f"figure: figures/digits-s{seed}.png" for seed in range(4)]
+    assert drawn.stdout.splitlines() == [f"figure: figures/digits-s{seed}.png" for seed in range(3)]
     refused = call(environment, "eval.py", "runs/digits", "--step", 20, cwd=tmp_path)
-    assert refused.returncode == 2 and "--step is of one run, but runs/digits holds 4" in refused.stderr
+    assert refused.returncode == 2 and "--step is of one run, but runs/digits holds 3" in refused.stderr
 
 
 def test_seeds_that_memory_cannot_hold_together_go_on_one_by_one(tmp_path, monkeypatch, capsys):
@@ -236,6 +228,36 @@ def test_seeds_that_memory_cannot_hold_together_go_on_one_by_one(tmp_path, monke
     output = capsys.readouterr()
     assert "3 runs in one program don't fit into memory: they go on one after another" in output.out
     assert "--run-dir runs/digits --resume --train.steps 1800 --seeds 4 5 6" in output.err
+
+
+def test_a_seed_that_was_not_begun_starts_anew_beside_those_that_go_on(tmp_path, monkeypatch, capsys):
+    from infogan_jax.evaluation import sweep
+    from infogan_jax.training import loop
+
+    monkeypatch.chdir(tmp_path)
+    digits = EXPERIMENTS["digits"]
+    for seed, step in ((0, 20), (1, 20), (2, 30)):
+        folder = Path(f"runs/digits/s{seed}/checkpoints/{step}")
+        (folder / "run").mkdir(parents=True)
+        (folder / "state").mkdir()
+        stored = configuration.to_json(replace(digits, seed=seed))
+        (folder / "run/run.json").write_text(json.dumps({"config": stored}))
+    groups = []
+    options = ["--resume", "--train.steps", "40", "--no-compilation-cache"]
+    monkeypatch.setattr(loop, "train", lambda runs, *_, **__: groups.append(runs) and None)
+    monkeypatch.setattr(sweep, "summarize", lambda runs, folder, dataset: [])
+    assert cli.train(["--seeds", "0", "1", "2", "3", *options]) == 0
+    assert [[(r.config.seed, r.resume_from) for r in runs] for runs in groups] == [
+        [(0, 20), (1, 20)],
+        [(2, 30)],
+        [(3, None)],
+    ]
+    assert {run.config.train.steps for runs in groups for run in runs} == {40}
+    # Settings that one of them doesn't have are refused.
+    other = configuration.to_json(replace(digits, seed=1, model=configuration.Model("bfloat16")))
+    Path("runs/digits/s1/checkpoints/20/run/run.json").write_text(json.dumps({"config": other}))
+    assert cli.train(["--seeds", "0", "1", *options]) == 2
+    assert "runs/digits/s1 and runs/digits/s0 differ in --model.dtype" in capsys.readouterr().err
 
 
 def test_a_seed_that_diverges_leaves_the_others_to_go_on(tmp_path, monkeypatch, capsys):

@@ -7,7 +7,7 @@ import numpy as np
 
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.evaluation import clustering, factors, figures
+from infogan_jax.evaluation import clustering, factors, figures, realism
 from infogan_jax.evaluation.continuous_codes import best, measure_continuous_codes
 from infogan_jax.evaluation.inference import estimate_information, generate_images, read_codes
 from infogan_jax.evaluation.report import Measurement, Metrics, Picture, rounded
@@ -59,6 +59,7 @@ def measure(
         },
         "prior_entropy": {name: rounded(h) for name, h in entropy.items()},
         "continuous_codes": measure_continuous_codes(config, state),
+        "realism": realism.measure_realism(config, state, dataset),
     }
     metrics["strokes"] = {
         what: {
@@ -114,7 +115,7 @@ def _results(metrics: Metrics) -> list[tuple[str, str, str]]:
         ("NMI", number("nmi"), "normalised mutual information of category and class"),
         ("ARI", number("ari"), "adjusted Rand index: 0 by chance, 1 if perfect"),
     ]
-    rows += _continuous_results(metrics["continuous_codes"])
+    rows += _continuous_results(metrics["continuous_codes"]) + realism.results(metrics["realism"])
     return rows + factors.results(metrics) if "recovery" in metrics else rows
 
 

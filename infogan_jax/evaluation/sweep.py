@@ -93,7 +93,7 @@ class Sweep(NamedTuple):
 
 def lower_is_better(name: str) -> bool:
     """Whether a metric is better the lower it is."""
-    return "error" in name
+    return "error" in name or "distance" in name
 
 
 def summarize(runs: Sequence[Path], folder: Path, dataset: Dataset | None = None) -> list[Sweep]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from losses.checks import check_count
+
 Activation = Literal["relu", "lrelu", "sigmoid", "tanh", "linear"]
 
 KERNEL_SIZE = 4
@@ -74,6 +76,36 @@ class Autoencoder:
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the images."""
         return _image_shape(self.decoder)
+
+
+@dataclass(frozen=True)
+class SuperResolution:
+    """The networks of a super-resolver, for images of any size.
+
+    Attributes:
+        blocks: the generator's residual blocks.
+        channels: of the generator's features.
+        factor: the enlargement in both directions: 2, 4, 8, ...
+        discriminator_channels: of the discriminator's first convolution; its last one has eight times as
+            many, its hidden dense layer sixteen times.
+    """
+
+    blocks: int
+    channels: int
+    factor: int
+    discriminator_channels: int
+
+    def __post_init__(self) -> None:
+        for name in ("blocks", "channels", "discriminator_channels"):
+            check_count(name, getattr(self, name), at_least=1)
+        check_count("factor", self.factor, at_least=2)
+        if self.factor & (self.factor - 1):
+            raise ValueError(f"factor is {self.factor}: it must be a power of two, as each block doubles")
+
+    @property
+    def image_range(self) -> tuple[float, float]:
+        """The lowest and highest value of a high-resolution image; low-resolution ones lie in [0, 1]."""
+        return (-1.0, 1.0)
 
 
 def _image_shape(rows: tuple[Layer, ...]) -> tuple[int, int, int]:
@@ -212,3 +244,9 @@ DIGITS_AUTOENCODER = Autoencoder(
     decoder=(_dense(2, 2, 32, norm=True), _up(16, norm=True), _up(1, activation="linear")),
 )
 """8x8x1 through 8 numbers."""
+
+SRGAN = SuperResolution(blocks=16, channels=64, factor=4, discriminator_channels=64)
+"""SRGAN (Ledig et al. 2017), Fig. 4: x4, for colour images."""
+
+SRGAN_SMALL = SuperResolution(blocks=4, channels=32, factor=4, discriminator_channels=32)
+"""The same for a CPU: half as wide, with a quarter of the residual blocks."""

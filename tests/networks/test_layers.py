@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infogan_jax.networks.layers import conv, conv_transpose
+from infogan_jax.networks.layers import conv, conv_transpose, pixel_shuffle
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -69,10 +69,31 @@ def test_value_and_both_gradients_are_laxs(function, reference, stride, shape):
     assert_values_and_gradients_agree(function, reference, *arrays(shape), stride)
 
 
-@pytest.mark.parametrize(("size", "stride"), [(3, 1), (2, 2), (6, 3), (4, 4), (1, 1)])
+@pytest.mark.parametrize(
+    ("size", "stride"), [(3, 1), (2, 2), (6, 3), (4, 4), (1, 1), (3, 2), (5, 3), (1, 2), (2, 3)]
+)
 @both
 def test_other_kernels_agree_too(function, reference, size, stride):
     assert_values_agree(function, reference, *arrays((2, 7, 6, 3), size=size), stride)
+
+
+# SRGAN's kernels: strided by no divisor of their size, as wide as the images, 9x9 to fewer channels and to more.
+@pytest.mark.parametrize(
+    ("shape", "features", "size", "stride"),
+    [
+        ((2, 6, 7, 3), 5, 3, 2),
+        ((1, 7, 6, 16), 5, 3, 2),
+        ((2, 6, 7, 5), 5, 3, 1),
+        ((1, 5, 6, 20), 20, 3, 1),
+        ((1, 6, 5, 4), 3, 9, 1),
+        ((1, 6, 5, 3), 4, 9, 1),
+    ],
+)
+@both
+def test_gradients_of_other_kernels_agree_too(function, reference, shape, features, size, stride):
+    assert_values_and_gradients_agree(
+        function, reference, *arrays(shape, features=features, size=size), stride
+    )
 
 
 @pytest.mark.parametrize("length", [1, 3])
@@ -142,7 +163,6 @@ def test_vmap_over_images_and_over_kernels(function, reference, channels):
     ("x_shape", "kernel_shape", "stride"),
     [
         ((1, 8, 8, 3), (4, 3, 3, 2), 1),  # not square
-        ((1, 8, 8, 3), (3, 3, 3, 2), 2),  # not a multiple of the stride
         ((1, 8, 8, 3), (4, 4, 1, 2), 2),  # other channels
         ((1, 8, 8, 3), (4, 4, 3), 2),
         ((1, 8, 8, 3), (1, 4, 4, 3, 2), 1),
@@ -177,10 +197,10 @@ def test_a_gradient_of_a_gradient_is_laxs(function, reference):
 
 # Shapes of both forms: a block of few numbers, and of many.
 @pytest.mark.parametrize("channels", [1, 16])
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("size", "stride"), [(4, 1), (4, 2), (3, 2)])
 @both
-def test_on_cpu_no_derivative_has_a_dilated_convolution(function, reference, stride, channels):
-    x, kernel = arrays((2, 6, 7, channels))
+def test_on_cpu_no_derivative_has_a_dilated_convolution(function, reference, size, stride, channels):
+    x, kernel = arrays((2, 6, 7, channels), size=size)
 
     def dilations(f):
         def slopes(x, kernel):
@@ -193,10 +213,10 @@ def test_on_cpu_no_derivative_has_a_dilated_convolution(function, reference, str
     assert bool(dilations(reference)) == (stride == 2)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("channels", "size", "stride"), [(3, 4, 1), (3, 4, 2), (5, 3, 1)])
 @both
-def test_accelerators_take_laxs_own_convolution(monkeypatch, function, reference, stride):
-    x, kernel = arrays((2, 6, 7, 3))
+def test_accelerators_take_laxs_own_convolution(monkeypatch, function, reference, channels, size, stride):
+    x, kernel = arrays((2, 6, 7, channels), size=size)
 
     def primitives(f):
         return str(jax.make_jaxpr(lambda x, kernel: f(x, kernel, stride=stride))(x, kernel))
@@ -208,3 +228,55 @@ def test_accelerators_take_laxs_own_convolution(monkeypatch, function, reference
         assert primitives(function) == primitives(reference)
         assert_close(function(x, kernel, stride=stride), on_cpu)
         np.testing.assert_array_equal(function(x, kernel, stride=stride), reference(x, kernel, stride=stride))
+
+
+@pytest.mark.parametrize(("features", "patches"), [(64, True), (16, False), (3, False)])
+def test_the_patches_are_kept_where_the_output_is_wider_than_the_image(features, patches):
+    """Between the passes a wide image's patches would take nine times its own memory."""
+    x, kernel = arrays((1, 6, 7, 16), features=features, size=3)
+    _, vjp = jax.vjp(lambda x, kernel: conv(x, kernel, stride=1), x, kernel)
+    assert any(saved.size == 9 * x.size for saved in jax.tree.leaves(vjp)) == patches
+
+
+# The pixel shuffle
+
+
+def looped_shuffle(x, factor):
+    batch, height, width, channels = x.shape
+    y = np.full((batch, height * factor, width * factor, channels // factor**2), np.nan, x.dtype)
+    for n, h, w, c in np.ndindex(batch, height, width, channels // factor**2):
+        for i in range(factor):
+            for j in range(factor):
+                source = c * factor**2 + i * factor + j
+                y[n, h * factor + i, w * factor + j, c] = x[n, h, w, source]
+    return y
+
+
+@pytest.mark.parametrize(
+    ("shape", "factor"), [((2, 3, 4, 8), 2), ((1, 2, 1, 27), 3), ((2, 3, 2, 5), 1), ((1, 1, 1, 16), 4)]
+)
+def test_pixel_shuffle_moves_each_number_to_its_place(shape, factor):
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    np.testing.assert_array_equal(pixel_shuffle(jnp.array(x), factor), looped_shuffle(x, factor))
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_pixel_shuffle_is_pytorchs(factor):
+    torch = pytest.importorskip("torch")
+    x = np.arange(2 * 3 * 4 * 36, dtype=np.float32).reshape(2, 3, 4, 36)
+    expected = torch.nn.functional.pixel_shuffle(torch.tensor(x.transpose(0, 3, 1, 2)), factor)
+    np.testing.assert_array_equal(pixel_shuffle(jnp.array(x), factor), expected.numpy().transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "factor", "error", "message"),
+    [
+        ((1, 2, 2, 6), 2, ValueError, "x has 6 channels: for factor 2 it needs a multiple of 4"),
+        ((2, 2, 4), 2, ValueError, r"x has shape \(2, 2, 4\)"),
+        ((1, 2, 2, 4), 0, ValueError, "factor is 0"),
+        ((1, 2, 2, 4), 2.0, TypeError, "factor is float"),
+    ],
+)
+def test_what_cannot_be_shuffled_is_refused(shape, factor, error, message):
+    with pytest.raises(error, match=message):
+        pixel_shuffle(jnp.zeros(shape), factor)

@@ -4,7 +4,7 @@ import pytest
 from infogan_jax.experiments import EXPERIMENTS
 from infogan_jax.networks import tables
 from infogan_jax.networks.infogan import Generator
-from infogan_jax.networks.tables import Layer, Networks
+from infogan_jax.networks.tables import Layer, Networks, SuperResolution
 from infogan_jax.tasks import autoencoder
 
 
@@ -61,3 +61,20 @@ def test_neither_the_images_nor_what_the_discriminator_sees_is_normalised(networ
     assert all(layer.norm for layer in networks.generator[:-1] + networks.trunk[1:] + networks.q_head)
     assert {layer.activation for layer in networks.generator[:-1]} == {"relu"}
     assert {layer.activation for layer in networks.trunk + networks.q_head} == {"lrelu"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "error", "message"),
+    [
+        ((0, 8, 2, 8), ValueError, "blocks is 0: it must be at least 1"),
+        ((1, 0, 2, 8), ValueError, "channels is 0"),
+        ((1, 8, 2, 0), ValueError, "discriminator_channels is 0"),
+        ((1, 8, 1, 8), ValueError, "factor is 1: it must be at least 2"),
+        ((1, 8, 3, 8), ValueError, "factor is 3: it must be a power of two"),
+        ((1, 8, 6, 8), ValueError, "factor is 6: it must be a power of two"),
+        ((1, 8, 4.0, 8), TypeError, "factor is float"),
+    ],
+)
+def test_sizes_that_no_super_resolver_can_have_are_refused(sizes, error, message):
+    with pytest.raises(error, match=message):
+        SuperResolution(*sizes)

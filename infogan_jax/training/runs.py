@@ -1,0 +1,63 @@
+"""Several runs one after another, together where they can be, and what becomes of the rest if one fails."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from infogan_jax.data.dataset import Dataset
+from infogan_jax.training import loop, run_folder
+from infogan_jax.training.run_folder import Run
+
+
+def grouped(runs: Sequence[Run], *, together: bool) -> list[list[Run]]:
+    """The runs that take their steps in one program, which must start at one step."""
+    if not together:
+        return [[run] for run in runs]
+    groups: dict[int | None, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.resume_from, []).append(run)
+    return list(groups.values())
+
+
+def train_all(
+    groups: Sequence[Sequence[Run]],
+    dataset: Dataset,
+    devices: Sequence[jax.Device],
+    profile: Path | None,
+) -> tuple[signal.Signals | None, set[Path]]:
+    """Trains each group in one program; says which signal stopped it, and which runs failed.
+
+    A run that fails leaves the others of its group to go on without it, and a group that the device's memory
+    can't hold goes on run by run, both from the newest checkpoints.
+    """
+    failed: set[Path] = set()
+    waiting = list(groups)
+    while waiting:
+        group = waiting.pop(0)
+        try:
+            stopped = loop.train(group, dataset, devices=devices, profile=profile)
+        except loop.NonFiniteError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed.add(error.run_dir)
+            rest = [_from_newest(run) for run in group if run.folder != error.run_dir]
+            waiting = grouped(rest, together=True) + waiting
+        except jax.errors.JaxRuntimeError as error:
+            if len(group) == 1 or "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            print(
+                f"{len(group)} runs in one program don't fit into memory: they go on one after another",
+                flush=True,
+            )
+            waiting = [[_from_newest(run)] for run in group] + waiting
+        else:
+            if stopped:
+                return stopped, failed
+    return None, failed
+
+
+def _from_newest(run: Run) -> Run:
+    done = run_folder.steps(run.folder)
+    return run._replace(resume_from=done[-1] if done else None)
