@@ -77,7 +77,7 @@ def test_other_kernels_agree_too(function, reference, size, stride):
     assert_values_agree(function, reference, *arrays((2, 7, 6, 3), size=size), stride)
 
 
-# SRGAN's kernels: strided by no divisor of their size, as wide as the images, 9x9 to fewer channels and to more.
+# SRGAN's kernels: strided by no divisor of their size, as wide as the images, 9x9 to fewer and to more.
 @pytest.mark.parametrize(
     ("shape", "features", "size", "stride"),
     [
