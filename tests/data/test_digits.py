@@ -32,7 +32,8 @@ def test_the_splits_partition_the_published_images(data, published):
         return collections.Counter((image.tobytes(), int(label)) for image, label in pairs)
 
     whole = contents(levels[published.images.astype(int)], published.target)
-    assert contents(*data.train) + contents(*data.test) == whole
+    train, test = (contents(part.images, part.labels) for part in (data.train, data.test))
+    assert train + test == whole
 
 
 def test_class_shares_are_equal_within_one_image(data, published):
