@@ -44,10 +44,6 @@ from losses.divergences import (
     cross_entropy,
     entropy,
     f_divergence,
-    gaussian_entropy,
-    gaussian_entropy_full_covariance,
-    gaussian_kl,
-    gaussian_kl_full_covariance,
     hellinger_distance,
     jeffreys_divergence,
     js_divergence,
@@ -60,8 +56,12 @@ from losses.divergences import (
 from losses.gaussians import (
     gaussian_chi_square,
     gaussian_cross_entropy,
+    gaussian_entropy,
+    gaussian_entropy_full_covariance,
     gaussian_hellinger,
     gaussian_jeffreys,
+    gaussian_kl,
+    gaussian_kl_full_covariance,
 )
 from losses.information import (
     bernoulli_log_prob,

@@ -86,6 +86,51 @@ def best(measured: dict[str, Metrics], what: str) -> tuple[str, Metrics] | None:
     return max(having.items(), key=lambda item: abs(item[1]["traversal"]["inside"] or 0.0))
 
 
+def strokes(measured: dict[str, Metrics]) -> dict[str, Metrics]:
+    """Of "angle" and "width", where they are measured: the code that they follow most, and how far."""
+    summary = {}
+    for what in ("angle", "width"):
+        if found := best(measured, what):
+            code, follows = found
+            summary[what] = {
+                "code": code,
+                "rank_correlation": abs(follows["rank_correlation"]),
+                "traversal": abs(follows["traversal"]["inside"] or 0.0),
+            }
+    return summary
+
+
+def results(measured: dict[str, Metrics]) -> list[tuple[str, str, str]]:
+    """The report's rows: name, value, meaning."""
+
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:.2f}"
+
+    rows = []
+    for what, told in (("angle", "Turned by"), ("width", "Widened by")):
+        if found := best(measured, what):
+            name, along = found[0], found[1]["traversal"]
+            rows.append(
+                (
+                    told,
+                    f"{name}: {number(along['inside'])}",
+                    f"mean rank correlation of the {what} along traversals inside the trained range; "
+                    f"below it {number(along['below'])}, above it {number(along['above'])}",
+                )
+            )
+    for name, metrics in measured.items():
+        path = metrics["path_length"]
+        rows.append(
+            (
+                f"Path of {name}",
+                number(path["inside"]),
+                "how far an image moves, in pixels from black to white, per unit of the code inside the "
+                f"trained range; below it {number(path['below'])}, above it {number(path['above'])}",
+            )
+        )
+    return rows
+
+
 def _spearman(code: np.ndarray, measure: np.ndarray) -> float:
     """Of the images that can be measured; 0 where all measure the same."""
     there = np.isfinite(measure)

@@ -7,8 +7,7 @@ import numpy as np
 
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.evaluation import clustering, factors, figures, realism
-from infogan_jax.evaluation.continuous_codes import best, measure_continuous_codes
+from infogan_jax.evaluation import clustering, continuous_codes, factors, figures, realism
 from infogan_jax.evaluation.inference import estimate_information, generate_images, read_codes
 from infogan_jax.evaluation.report import Measurement, Metrics, Picture, rounded
 from infogan_jax.images import save_png, tile, to_uint8
@@ -58,18 +57,10 @@ def measure(
             name: rounded(e.standard_error) for name, e in information.items()
         },
         "prior_entropy": {name: rounded(h) for name, h in entropy.items()},
-        "continuous_codes": measure_continuous_codes(config, state),
+        "continuous_codes": continuous_codes.measure_continuous_codes(config, state),
         "realism": realism.measure_realism(config, state, dataset),
     }
-    metrics["strokes"] = {
-        what: {
-            "code": found[0],
-            "rank_correlation": abs(found[1]["rank_correlation"]),
-            "traversal": abs(found[1]["traversal"]["inside"] or 0.0),
-        }
-        for what in ("angle", "width")
-        if (found := best(metrics["continuous_codes"], what))
-    }
+    metrics["strokes"] = continuous_codes.strokes(metrics["continuous_codes"])
     pictures = _generated(config, state, folder) + pictures
     if records and config.codes.codes:
         figures.curves_figure(folder / "curves.png", records, config.codes.entropy)
@@ -108,44 +99,19 @@ def _results(metrics: Metrics) -> list[tuple[str, str, str]]:
     def number(name: str) -> str:
         return "–" if metrics[name] is None else f"{metrics[name]:.3f}"
 
-    rows = [
+    clustered = [
         ("Code error", percent("code_error"), "test images whose category, matched one to one, is wrong"),
         ("By majority", percent("code_error_majority"), "the same, where categories may share a class"),
         ("k-means", percent("kmeans_error"), "the same for k-means on pixels"),
         ("NMI", number("nmi"), "normalised mutual information of category and class"),
         ("ARI", number("ari"), "adjusted Rand index: 0 by chance, 1 if perfect"),
     ]
-    rows += _continuous_results(metrics["continuous_codes"]) + realism.results(metrics["realism"])
-    return rows + factors.results(metrics) if "recovery" in metrics else rows
-
-
-def _continuous_results(measured: dict[str, Metrics]) -> list[tuple[str, str, str]]:
-    def number(value: float | None) -> str:
-        return "–" if value is None else f"{value:.2f}"
-
-    rows = []
-    for what, told in (("angle", "Turned by"), ("width", "Widened by")):
-        if found := best(measured, what):
-            name, along = found[0], found[1]["traversal"]
-            rows.append(
-                (
-                    told,
-                    f"{name}: {number(along['inside'])}",
-                    f"mean rank correlation of the {what} along traversals inside the trained range; "
-                    f"below it {number(along['below'])}, above it {number(along['above'])}",
-                )
-            )
-    for name, metrics in measured.items():
-        path = metrics["path_length"]
-        rows.append(
-            (
-                f"Path of {name}",
-                number(path["inside"]),
-                "how far an image moves, in pixels from black to white, per unit of the code inside the "
-                f"trained range; below it {number(path['below'])}, above it {number(path['above'])}",
-            )
-        )
-    return rows
+    return [
+        *(clustered if metrics["code_error"] is not None else []),
+        *(factors.results(metrics) if "recovery" in metrics else []),
+        *continuous_codes.results(metrics["continuous_codes"]),
+        *realism.results(metrics["realism"]),
+    ]
 
 
 def _clustering(

@@ -26,7 +26,8 @@ from jax import Array
 
 from infogan_jax.fitting.checks import choice
 from losses.checks import check_count, check_function, check_key, check_pmf, check_rank, floats, number
-from losses.divergences import categorical_kl_from_logits, gaussian_kl
+from losses.divergences import categorical_kl_from_logits
+from losses.gaussians import gaussian_kl
 
 Params = TypeVar("Params")
 Objective = Callable[[Array, Params], Array]

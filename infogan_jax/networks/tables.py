@@ -203,7 +203,7 @@ SPRITES = Networks(
         _dense(128, norm=True, activation="lrelu"),
     ),
 )
-"""For dSprites' 64x64x1: of about the size that InfoGAN-CR (Lin et al. 2020) uses there."""
+"""For sprites of 64x64x1; ours, small enough for a CPU."""
 
 DIGITS = Networks(
     generator=(

@@ -19,10 +19,6 @@ from losses.divergences import (
     cross_entropy,
     entropy,
     f_divergence,
-    gaussian_entropy,
-    gaussian_entropy_full_covariance,
-    gaussian_kl,
-    gaussian_kl_full_covariance,
     hellinger_distance,
     jeffreys_divergence,
     js_divergence,
@@ -259,99 +255,6 @@ def test_extreme_and_infinite_logits_have_exact_values_and_finite_gradients():
         np.testing.assert_allclose(slopes[1][0], [-1, 1, 0], atol=1e-6)
     slope = jax.grad(lambda p: categorical_entropy_from_logits(p).sum())(SURE)
     np.testing.assert_allclose(slope, np.zeros_like(SURE), atol=1e-6)
-
-
-# Gaussians
-
-
-def test_gaussian_kl_agrees_with_the_integral():
-    cases = np.array([[0.3, 0.1, -0.4, 0.5], [0.0, -1.0, 1.0, -0.7], [2.0, 0.4, 2.0, 0.0]], np.float32)
-
-    def integral(mean_p, log_scale_p, mean_q, log_scale_q):
-        p, q = scipy.stats.norm(mean_p, np.exp(log_scale_p)), scipy.stats.norm(mean_q, np.exp(log_scale_q))
-        low, high = mean_p - 12 * np.exp(log_scale_p), mean_p + 12 * np.exp(log_scale_p)
-        return scipy.integrate.quad(lambda x: p.pdf(x) * (p.logpdf(x) - q.logpdf(x)), low, high)[0]
-
-    expected = [integral(*case) for case in cases.astype(np.float64)]
-    divergence = gaussian_kl(*cases.T[..., None])
-    np.testing.assert_allclose(divergence, expected, rtol=1e-5)
-    np.testing.assert_allclose(gaussian_kl(*cases.T), np.sum(expected), rtol=1e-5)  # a sum over dimensions
-    np.testing.assert_allclose(gaussian_kl(*cases.T[..., None], base=2), expected / np.log(2), rtol=1e-5)
-
-
-def test_gaussian_kl_keeps_its_digits_where_the_two_are_nearly_equal():
-    zero, near = np.zeros(1, np.float32), np.full(1, 1e-3, np.float32)
-    # KL = d^2 for a difference d of log-scales, d^2 / 2 of means in units of the scale.
-    np.testing.assert_allclose(gaussian_kl(zero, near, zero, zero), 1e-6, rtol=2e-3)
-    np.testing.assert_allclose(gaussian_kl(near, zero, zero, zero), 5e-7, rtol=1e-5)
-    assert gaussian_kl(near, near, near, near) == 0
-
-
-@pytest.mark.parametrize("log_scale", [-80.0, -89.0, -120.0, -500.0])
-def test_gaussian_kl_is_finite_where_the_inverse_of_the_scale_is_not(log_scale):
-    scale, mean = np.full(1, log_scale, np.float32), np.full(1, 0.3, np.float32)
-    value, slopes = jax.value_and_grad(gaussian_kl, (0, 1, 2, 3))(mean, scale, mean, scale)
-    assert value == 0
-    np.testing.assert_array_equal(slopes, np.zeros((4, 1)))
-    # Means that differ by what is little even for such a scale.
-    near, far = np.full(1, 1e-37, np.float32), np.zeros(1, np.float32)
-    with np.errstate(over="ignore"):
-        expected = np.float32(np.exp(2 * (np.log(np.float64(near[0])) - log_scale)) / 2)
-    np.testing.assert_allclose(gaussian_kl(near, scale, far, scale), expected, rtol=1e-4)
-
-
-def spd(count, size):
-    root = RNG.normal(size=(count, size, size))
-    return root @ np.swapaxes(root, 1, 2) + 0.3 * np.eye(size)
-
-
-def test_full_covariances_agree_with_the_textbook_by_inverse_and_determinant():
-    mean_p, mean_q = RNG.normal(size=(2, 4, 3))
-    cov_p, cov_q = spd(4, 3), spd(4, 3)
-    inverse, difference = np.linalg.inv(cov_q), mean_q - mean_p
-    expected = 0.5 * (
-        np.trace(inverse @ cov_p, axis1=1, axis2=2)
-        + np.einsum("ni,nij,nj->n", difference, inverse, difference)
-        - 3
-        + np.linalg.slogdet(cov_q)[1]
-        - np.linalg.slogdet(cov_p)[1]
-    )
-    arguments = [x.astype(np.float32) for x in (mean_p, cov_p, mean_q, cov_q)]
-    np.testing.assert_allclose(gaussian_kl_full_covariance(*arguments), expected, rtol=1e-3)
-    in_bits = gaussian_kl_full_covariance(*arguments, base=2)
-    np.testing.assert_allclose(in_bits, expected / np.log(2), rtol=1e-3)
-
-
-def test_full_and_diagonal_covariances_agree():
-    mean_p, log_p, mean_q, log_q = RNG.normal(size=(4, 4, 3)).astype(np.float32)
-    cov_p, cov_q = (np.exp(2 * x)[..., None] * np.eye(3, dtype=np.float32) for x in (log_p, log_q))
-    np.testing.assert_allclose(
-        gaussian_kl_full_covariance(mean_p, cov_p, mean_q, cov_q),
-        gaussian_kl(mean_p, log_p, mean_q, log_q),
-        rtol=1e-4,
-    )
-    np.testing.assert_allclose(
-        gaussian_entropy_full_covariance(cov_p), gaussian_entropy(log_p), rtol=1e-5, atol=1e-5
-    )
-
-
-def test_gaussian_entropies_agree_with_scipy():
-    covariances = spd(4, 3)
-    expected = [scipy.stats.multivariate_normal(cov=cov).entropy() for cov in covariances]
-    np.testing.assert_allclose(
-        gaussian_entropy_full_covariance(covariances.astype(np.float32)), expected, rtol=1e-4
-    )
-    log_scale = RNG.normal(size=(4, 3)).astype(np.float32)
-    expected = scipy.stats.norm.entropy(0, np.exp(log_scale.astype(np.float64))).sum(axis=-1)
-    np.testing.assert_allclose(gaussian_entropy(log_scale), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_a_matrix_that_is_no_covariance_gives_no_number():
-    bad = np.array([[[1.0, 2.0], [2.0, 1.0]]], np.float32)
-    good, mean = np.eye(2, dtype=np.float32)[None], np.zeros((1, 2), np.float32)
-    assert np.isnan(gaussian_entropy_full_covariance(bad)).all()
-    assert np.isnan(gaussian_kl_full_covariance(mean, bad, mean, good)).all()
-    assert np.isnan(gaussian_kl_full_covariance(mean, good, mean, bad)).all()
 
 
 # Samples
