@@ -146,6 +146,8 @@ def check(config: InfoGANConfig) -> None:
         raise ValueError("code invariance, instance noise and averaged weights are not in the peer")
     if objective.plain_gan:
         raise ValueError("the peer's Q always trains the trunk: a plain GAN is not in it")
+    if config.optimizer.lr_recognition:
+        raise ValueError("the peer's Q has D's learning rate")
     if config.model.dtype != "float32":
         raise ValueError("the peer computes in float32")
     if not config.codes.codes:

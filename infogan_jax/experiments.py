@@ -26,16 +26,18 @@ MNIST_INVARIANT = replace(
     train=Train(steps=3000),
 )
 
-# The paper's Fig. 1: the one category alone. L_I comes near H(c) = 2.303 nats within a few hundred steps.
+# The paper's Fig. 1: the one category alone. Q's own layers learn as fast as G: L_I then passes 2.2 of 2.303
+# nats in 70 steps, and at D's rate in over 300.
 # python train.py mnist-category
 MNIST_CATEGORY = replace(
     MNIST,
     experiment="mnist-category",
     codes=LatentCodes(62, (Categorical(10),)),
+    optimizer=Optimizer(lr_recognition=1e-3),
     train=Train(steps=900, steps_per_call=10),
 )
 
-# The other curve of Fig. 1: a plain GAN, of which Q can say little. L_I stays near zero.
+# The other curve of Fig. 1: a plain GAN, of which Q can say little. L_I rises to 1 nat, then falls to 0.1.
 # python train.py gan-baseline
 GAN_BASELINE = replace(MNIST_CATEGORY, experiment="gan-baseline", objective=Objective(plain_gan=True))
 
