@@ -77,20 +77,21 @@ class Objective:
     invariance: Invariance = Invariance()
 
 
-@dataclass(frozen=True)
+# By name alone: a rate in another's place would go unnoticed.
+@dataclass(frozen=True, kw_only=True)
 class Optimizer:
     """Adam for D with Q, and Adam for G."""
 
     lr_discriminator: float = 2e-4
     """Learning rate of D and Q."""
+    lr_recognition: float = 0.0
+    """Learning rate of the layers that are Q's alone; 0: that of D."""
     lr_generator: float = 1e-3
     """Learning rate of G."""
     beta1: float = 0.5
     """Adam's decay of the gradient's mean."""
     generator_ema: float = 0.0
     """Decay per step of the moving average of G's weights that evaluation then uses; 0: no average."""
-    lr_recognition: float = 0.0
-    """Learning rate of the layers that are Q's alone; 0: that of D."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def _faces(factor: str, lr_discriminator: float, lr_generator: float, weight: fl
         networks=tables.FACES,
         train=Train(steps=10_000),
         objective=Objective(lambda_continuous=weight),
-        optimizer=Optimizer(lr_discriminator, lr_generator),
+        optimizer=Optimizer(lr_discriminator=lr_discriminator, lr_generator=lr_generator),
     )
 
 
@@ -128,7 +128,7 @@ HEADS = InfoGANConfig(
     networks=tables.FACES,
     train=Train(steps=5000),
     objective=Objective(lambda_continuous=0.2),
-    optimizer=Optimizer(2e-4, 5e-4),
+    optimizer=Optimizer(lr_discriminator=2e-4, lr_generator=5e-4),
 )
 
 # python train.py seats

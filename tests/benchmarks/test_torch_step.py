@@ -10,7 +10,7 @@ import torch
 import torch_step
 
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
-from infogan_jax.config import Data, InfoGANConfig, Invariance, Objective, Train
+from infogan_jax.config import Data, InfoGANConfig, Invariance, Objective, Optimizer, Train
 from infogan_jax.experiments import EXPERIMENTS
 from infogan_jax.networks import tables
 from infogan_jax.tasks import infogan
@@ -168,3 +168,5 @@ def test_it_refuses_what_it_lacks():
         torch_step.Peer(dataclasses.replace(CONFIG, objective=Objective(invariance=Invariance(weight=1.0))))
     with pytest.raises(ValueError, match="a plain GAN is not in it"):
         torch_step.Peer(dataclasses.replace(CONFIG, objective=Objective(plain_gan=True)))
+    with pytest.raises(ValueError, match="Q has D's learning rate"):
+        torch_step.Peer(dataclasses.replace(CONFIG, optimizer=Optimizer(lr_recognition=1e-3)))
