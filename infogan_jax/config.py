@@ -83,6 +83,8 @@ class Optimizer:
 
     lr_discriminator: float = 2e-4
     """Learning rate of D and Q."""
+    lr_recognition: float = 0.0
+    """Learning rate of the layers that are Q's alone; 0: that of D."""
     lr_generator: float = 1e-3
     """Learning rate of G."""
     beta1: float = 0.5
@@ -191,6 +193,7 @@ _LIMITS: dict[type[Config], dict[str, tuple[Callable[[Any], bool], str]]] = {
         "objective.invariance.shear": _NOT_NEGATIVE,
         "objective.invariance.shift": _NOT_NEGATIVE,
         "optimizer.lr_discriminator": _POSITIVE,
+        "optimizer.lr_recognition": _NOT_NEGATIVE,
         "optimizer.lr_generator": _POSITIVE,
         "optimizer.beta1": _FRACTION,
         "optimizer.generator_ema": _FRACTION,

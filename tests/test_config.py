@@ -173,6 +173,7 @@ LIMITS = {
     "objective.invariance.shear": ([0.0], [-TINY, NAN, INFINITE]),
     "objective.invariance.shift": ([0.0], [-TINY, NAN, INFINITE]),
     "optimizer.lr_discriminator": ([TINY], [0.0, -TINY, NAN, INFINITE]),
+    "optimizer.lr_recognition": ([0.0], [-TINY, NAN, INFINITE]),
     "optimizer.lr_generator": ([TINY], [0.0, -TINY, NAN, INFINITE]),
     "optimizer.beta1": ([0.0, 1 - TINY], [-TINY, 1.0, NAN]),
     "optimizer.generator_ema": ([0.0, 1 - TINY], [-TINY, 1.0, NAN]),

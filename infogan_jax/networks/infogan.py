@@ -19,6 +19,9 @@ from infogan_jax.networks.tables import KERNEL_SIZE, Layer
 # DCGAN (Radford et al. 2016) draws all weights with this deviation; the authors' code does too.
 _init = nn.initializers.normal(0.02)
 
+# The parts of the discriminator's weights that D's logit doesn't depend on.
+Q_ALONE = ("q_head", "q_output")
+
 # Those that end a network leave its dtype first.
 _ACTIVATIONS = {
     "relu": nn.relu,

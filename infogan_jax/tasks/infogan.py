@@ -28,7 +28,7 @@ from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.affine import affine_warp, draw_affine
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.images import to_uint8
-from infogan_jax.networks.infogan import Discriminator, Generator
+from infogan_jax.networks.infogan import Q_ALONE, Discriminator, Generator
 from infogan_jax.tasks.replica import (
     AXIS,
     INIT_STREAM,
@@ -84,8 +84,14 @@ def _discriminator(config: InfoGANConfig) -> Discriminator:
 
 def _optimizers(config: InfoGANConfig) -> dict[str, optax.GradientTransformation]:
     o = config.optimizer
-    rates = {"generator": o.lr_generator, "discriminator": o.lr_discriminator}
-    return {name: optax.adam(rate, b1=o.beta1) for name, rate in rates.items()}
+    adam = partial(optax.adam, b1=o.beta1)
+    discriminator = adam(o.lr_discriminator)
+    if o.lr_recognition:
+        discriminator = optax.partition(
+            {"shared": discriminator, "recognition": adam(o.lr_recognition)},
+            lambda params: {name: "recognition" if name in Q_ALONE else "shared" for name in params},
+        )
+    return {"generator": adam(o.lr_generator), "discriminator": discriminator}
 
 
 def init(config: InfoGANConfig, key: Array) -> State:

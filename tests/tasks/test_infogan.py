@@ -455,6 +455,18 @@ def test_adam_updates_each_player_at_its_own_rate(three_steps, player, rate):
     np.testing.assert_allclose(metrics[0][f"grad_norm_{player[0]}"], norm, rtol=1e-4)
 
 
+def test_the_layers_that_are_qs_alone_have_a_rate_of_their_own(averaged, three_steps, images):
+    states, _ = three_steps
+    rates = dataclasses.replace(averaged.optimizer, lr_recognition=1.5e-3)
+    config = dataclasses.replace(averaged, optimizer=rates)
+    after, _ = on_one_replica(infogan.step, config)(filled(config, seed=1), images)
+    for name, own in after.params["discriminator"].items():
+        before, usual = (states[i].params["discriminator"][name] for i in (0, 1))
+        times = 5 if name in ("q_head", "q_output") else 1
+        expected = jax.tree.map(lambda a, b, times=times: a + times * (b - a), before, usual)
+        chex.assert_trees_all_close(own, expected, rtol=0, atol=1e-6)
+
+
 def test_the_generators_average_is_the_one_computed_by_hand(three_steps):
     states, _ = three_steps
 
