@@ -16,10 +16,11 @@ from typing import Annotated
 import tyro
 
 from infogan_jax.command_line import choices, command, parse, program
-from infogan_jax.config import Config, differences, flag, limits, validate
+from infogan_jax.config import Config, SuperResolutionConfig, differences, flag, limits, validate
 from infogan_jax.data import sources
 from infogan_jax.errors import UserError
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
+from infogan_jax.networks.tables import SuperResolution
 from infogan_jax.training import run_folder
 from infogan_jax.training.run_folder import Run
 
@@ -135,6 +136,8 @@ def _train(argv: list[str]) -> int:
     image_shape = sources.check(config.data)
     _check_images(config, image_shape)
     devices = _devices(config, options.require_accelerator)
+    for run in runs:
+        _check_arrays(run)
     if options.compilation_cache:
         _cache_compilations()
 
@@ -253,7 +256,40 @@ def _check_writable(folder: Path) -> None:
         raise UserError(f"{folder} can't be written: {there} is no folder that you may write to")
 
 
+def _check_arrays(run: Run) -> None:
+    """Refuses an earlier run, or another network's weights, that a new run can't use."""
+    from infogan_jax.tasks.registry import constants_of
+
+    config = run.config
+    if isinstance(config, SuperResolutionConfig) and config.adversarial_weight and config.init_from is None:
+        raise UserError(
+            f"--init-from is missing: {config.experiment} goes on from a run by content alone; train that "
+            f"first ({program()} wildlife-content) and name its folder"
+        )
+    constants_of(config)
+    if run.resume_from is None and isinstance(config, SuperResolutionConfig) and config.init_from:
+        folder = run_folder.of_seed(config.init_from, config.seed)
+        earlier = run_folder.config(folder, run_folder.find_step(folder))
+        if not isinstance(earlier, SuperResolutionConfig):
+            raise UserError(
+                f"--init-from {folder} is a run of {earlier.experiment}, which enlarges no images"
+            )
+        mine, theirs = (replace(c.networks, discriminator_channels=1) for c in (config, earlier))
+        if mine != theirs:
+            raise UserError(
+                f"--init-from {folder} has a generator of {_sizes(theirs)}, this run one of {_sizes(mine)}: "
+                "give both the same --networks options"
+            )
+
+
+def _sizes(networks: SuperResolution) -> str:
+    return f"{networks.blocks} blocks, {networks.channels} channels and factor {networks.factor}"
+
+
 def _check_images(config: Config, there: tuple[int, int, int]) -> None:
+    if isinstance(config, SuperResolutionConfig):
+        _check_photographs(config, there)
+        return
     made = config.networks.image_shape
     if made != there:
         cures = {
@@ -268,6 +304,21 @@ def _check_images(config: Config, there: tuple[int, int, int]) -> None:
         raise UserError(
             f"{config.data.name} has images of {_by(there)}, but the networks of {config.experiment} are "
             f"for {_by(made)}: {cure}, or another experiment"
+        )
+
+
+def _check_photographs(config: SuperResolutionConfig, there: tuple[int, int, int]) -> None:
+    if there[2] != 3:
+        raise UserError(
+            f"{config.data.name} has images of {_by(there)}, but {config.experiment} enlarges colour: take a "
+            "folder whose first image has three channels, without --data.grey"
+        )
+    side = config.low_crop * config.networks.factor
+    if side > min(there[:2]):
+        raise UserError(
+            f"--low-crop {config.low_crop} at factor {config.networks.factor} needs {side} pixels, "
+            f"but {config.data.name} has images of {_by(there)}: lower it to "
+            f"{min(there[:2]) // config.networks.factor}, or raise --data.crop"
         )
 
 

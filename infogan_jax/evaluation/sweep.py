@@ -14,13 +14,14 @@ from infogan_jax.data.dataset import Dataset, Factor
 from infogan_jax.evaluation import selection
 from infogan_jax.evaluation.disentanglement.factor_vae import factor_vae_score
 from infogan_jax.evaluation.disentanglement.groups import groups_of_examples
-from infogan_jax.evaluation.evaluate import evaluate, restore
+from infogan_jax.evaluation.evaluate import evaluate
 from infogan_jax.evaluation.inference import generate_images, read_codes
 from infogan_jax.evaluation.infogan import READING_STATISTICS
 from infogan_jax.evaluation.report import Metrics, rounded
 from infogan_jax.images import to_uint8, write_atomically
 from infogan_jax.tasks.replica import sample_key
 from infogan_jax.training import run_folder
+from infogan_jax.training.checkpoints import restore
 
 SWEEP_FILE = "sweep.json"
 

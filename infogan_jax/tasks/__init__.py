@@ -7,5 +7,7 @@ A task's module has
   the next state and a dictionary of scalars, and runs inside a mapped axis named `replica.AXIS`;
 - ``samples(config, dataset)``: a function of the state that makes the pictures by which a training is
   watched, uint8 [n, h, w, c], and the number of columns to lay them out in;
-- ``describe(config, metrics)``: a step's scalars in a few words.
+- ``describe(config, metrics)``: a step's scalars in a few words;
+- where its steps read arrays that none of them changes, such as another network's weights,
+  ``constants(config)``: a tuple of them, which ``step`` gets as further arguments.
 """

@@ -15,6 +15,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSt
 from infogan_jax import __version__
 from infogan_jax.config import Config, to_json
 from infogan_jax.errors import UserError
+from infogan_jax.tasks.registry import task_of
 from infogan_jax.training import run_folder
 
 _LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "chex", "numpy")
@@ -87,3 +88,20 @@ class Checkpoints:
 def abstract(state: Any, sharding: jax.sharding.Sharding) -> Any:
     """The shapes and types of a state, placed by ``sharding``."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state)
+
+
+def restore(run_dir: Path, step: int) -> tuple[Config, Any]:
+    """What a checkpoint holds: the run's configuration and its task's state, on the first device.
+
+    Args:
+        run_dir: the run's folder.
+        step: a step that `run_folder.find_step` found.
+
+    Raises:
+        UserError: the configuration or the arrays can't be read, or are of another version.
+    """
+    config = run_folder.config(run_dir, step)
+    shapes = jax.eval_shape(lambda: task_of(config).init(config, jax.random.key(config.seed)))
+    first = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    with Checkpoints(run_dir, read_only=True) as saved:
+        return config, saved.state(step, abstract(shapes, first))

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
-from infogan_jax.config import Config, differences
+from infogan_jax.config import Config, SuperResolutionConfig, differences
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.data.order import batch_indices
 from infogan_jax.images import save_png, tile
-from infogan_jax.tasks.registry import task_of
+from infogan_jax.tasks.registry import constants_of, task_of
 from infogan_jax.tasks.replica import AXIS, Metrics
-from infogan_jax.training.checkpoints import Checkpoints, abstract
+from infogan_jax.training import run_folder
+from infogan_jax.training.checkpoints import Checkpoints, abstract, restore
 from infogan_jax.training.devices import check_batch
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log, ProgressLine
@@ -59,8 +61,13 @@ def initial_state(config: Config, devices: Sequence[jax.Device]) -> State:
 
 
 def compile_steps(
-    config: Config, devices: Sequence[jax.Device], runs: int = 1, *, stacked: bool | None = None
-) -> Callable[[State, Array, np.ndarray], tuple[State, Metrics]]:
+    config: Config,
+    devices: Sequence[jax.Device],
+    runs: int = 1,
+    *,
+    constants: int = 0,
+    stacked: bool | None = None,
+) -> Callable[..., tuple[State, Metrics]]:
     """The program that a training calls: several steps on all devices.
 
     Args:
@@ -69,31 +76,33 @@ def compile_steps(
         runs: how many runs of this configuration, with seeds of their own, take their steps in one
             program. With more than one, the state, the indices behind their first axis, and the metrics
             have an axis more, of the runs, in front.
+        constants: how many arrays or trees of them the task's steps read and never change.
         stacked: of several runs, whether their steps are taken at once, and not in turn; by default on an
             accelerator. A CPU is busy with one run, and slower with the stacked products of several.
 
     Returns:
         A function of the state (donated), all training images (uint8 [N, h, w, c], on every
-        device) and each device's batches as indices (int32 [devices, steps, batch / devices]). It
-        returns the new state and each step's metrics, [steps].
+        device), each device's batches as indices (int32 [devices, steps, batch / devices]) and the
+        constants. It returns the new state and each step's metrics, [steps].
     """
 
     step = task_of(config).step
     if stacked is None:
         stacked = devices[0].platform != "cpu"
 
-    def steps(state: State, images: Array, indices: Array) -> tuple[State, Metrics]:
-        return jax.lax.scan(lambda s, i: step(config, s, images[i]), state, indices)
+    def steps(state: State, images: Array, indices: Array, *constants: Any) -> tuple[State, Metrics]:
+        return jax.lax.scan(lambda s, i: step(config, s, images[i], *constants), state, indices)
 
-    def steps_of_each(states: State, images: Array, indices: Array) -> tuple[State, Metrics]:
-        if stacked:
-            return jax.vmap(steps, in_axes=(0, None, 0))(states, images, indices)
-        return jax.lax.map(lambda run: steps(run[0], images, run[1]), (states, indices))
+    def steps_of_each(states: State, images: Array, indices: Array, *constants: Any) -> tuple[State, Metrics]:
+        def of_one(run: tuple[State, Array]) -> tuple[State, Metrics]:
+            return steps(run[0], images, run[1], *constants)
+
+        return (jax.vmap(of_one) if stacked else partial(jax.lax.map, of_one))((states, indices))
 
     return jax.pmap(
         steps if runs == 1 else steps_of_each,
         axis_name=AXIS,
-        in_axes=(None, None, 0),
+        in_axes=(None, None, 0, *(None,) * constants),
         out_axes=(None, None),
         donate_argnums=0,
         devices=devices,
@@ -141,7 +150,8 @@ def train(
     for run in runs:
         run.folder.mkdir(parents=True, exist_ok=True)
     images = jax.device_put(dataset.train.images, placement)
-    run_steps = compile_steps(config, devices, len(runs))
+    constants = jax.device_put(constants_of(config), placement)
+    run_steps = compile_steps(config, devices, len(runs), constants=len(constants))
     task = task_of(config)
     samples = [task.samples(run.config, dataset) for run in runs]
     apart = _apart(runs, placement)
@@ -169,9 +179,9 @@ def train(
             batches = batches[0] if len(runs) == 1 else np.stack(batches, axis=1)
             if flops is None:
                 # Of one step, since a loop's body counts once. What is traced here serves the call too.
-                flops = _flops(run_steps.lower(state, images, batches)) * len(devices) * len(runs)
+                flops = _flops(run_steps.lower(state, images, batches, *constants)) * len(devices) * len(runs)
             with jax.profiler.trace(str(profile)) if profile and step == second else nullcontext():
-                state, metrics = run_steps(state, images, batches)
+                state, metrics = run_steps(state, images, batches, *constants)
                 # Before jax 0.8 pmap's results have a layout of their own, which Orbax does not know and for
                 # which the program would be compiled a second time. Later this does nothing.
                 state = jax.device_put(state, placement)
@@ -219,7 +229,7 @@ def _start(runs: Sequence[Run], checkpoints: Sequence[Checkpoints], devices: Seq
     states = []
     for run, saved in zip(runs, checkpoints, strict=True):
         if run.resume_from is None:
-            state = initial_state(run.config, devices)
+            state = _first_state(run.config, devices)
             saved.save(0, state, run.config)
         else:
             like = jax.eval_shape(lambda run=run: initial_state(run.config, devices))
@@ -229,6 +239,16 @@ def _start(runs: Sequence[Run], checkpoints: Sequence[Checkpoints], devices: Seq
         return states[0]
     stack = jax.jit(lambda *states: jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
     return jax.device_put(stack(*states), placement)
+
+
+def _first_state(config: Config, devices: Sequence[jax.Device]) -> State:
+    """The state before the first step, with what it takes from an earlier run."""
+    state = initial_state(config, devices)
+    if not isinstance(config, SuperResolutionConfig) or config.init_from is None:
+        return state
+    folder = run_folder.of_seed(config.init_from, config.seed)
+    _, earlier = restore(folder, run_folder.find_step(folder))
+    return jax.device_put(task_of(config).take_over(state, earlier), replicated(devices))
 
 
 def _apart(runs: Sequence[Run], placement: NamedSharding) -> Callable[[State], Iterator[State]]:
@@ -256,7 +276,7 @@ def _check_finite(metrics: dict[str, np.ndarray], first: int, run_dir: Path) -> 
         names = ", ".join(f"{name} = {metrics[name][at]}" for name, ok in finite.items() if not ok[at])
         raise NonFiniteError(
             f"step {first + at + 1}: {names}; stopped; the checkpoints in {run_dir} are from before. "
-            "The usual cure: lower --optimizer.lr-generator and --optimizer.lr-discriminator in a new run",
+            "The usual cure: a lower learning rate in a new run",
             run_dir,
         )
 

@@ -52,6 +52,12 @@ def was_only_begun(run_dir: Path) -> bool:
     return not (metrics.exists() and metrics.stat().st_size)
 
 
+def of_seed(folder: Path, seed: int) -> Path:
+    """A run's folder, or of a folder that holds the runs of several seeds the one of this seed."""
+    own = folder / f"s{seed}"
+    return own if not steps(folder) and steps(own) else folder
+
+
 def runs_in(folder: Path) -> list[Path]:
     """The folders of runs inside a folder, as a training of several seeds leaves them, by name."""
     inside = folder.iterdir() if folder.is_dir() else ()

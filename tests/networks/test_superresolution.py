@@ -64,7 +64,7 @@ def test_the_small_networks_are_as_their_table_says():
         + (81 * 32 * 3 + 3)
     )
     _, variables = shapes(Discriminator(tables.SRGAN_SMALL), jnp.zeros((1, 32, 32, 3)))
-    assert variables["params"]["hidden"]["kernel"].shape == (256, 512)
+    assert variables["params"]["hidden"]["kernel"].shape == (128, 256)
 
 
 @pytest.mark.parametrize(

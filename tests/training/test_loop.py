@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from infogan_jax.config import Data, SuperResolutionConfig, Train
+from infogan_jax.data.dataset import Dataset, Split
 from infogan_jax.errors import UserError
+from infogan_jax.networks.tables import SuperResolution
 from infogan_jax.training import loop, run_folder
 from infogan_jax.training.loop import replicated
 from infogan_jax.training.run_folder import Run
@@ -256,3 +259,73 @@ def test_a_signal_before_the_first_step_leaves_the_first_checkpoint(
     monkeypatch.setattr(loop, "initial_state", interrupted)
     assert run(tiny_config, digits, tmp_path) == signal.SIGTERM
     assert run_folder.steps(tmp_path) == [0]
+
+
+# A run that begins with what another has learned
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    images = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 3), dtype=np.uint8)
+    return Dataset("noise", Split(images, None), Split(images, None), num_classes=None)
+
+
+def test_a_run_begins_with_an_earlier_ones_generator_and_resumes_with_its_own(
+    photographs, tmp_path, monkeypatch, checkpoint_arrays
+):
+    content = SuperResolutionConfig(
+        experiment="tiny-content",
+        data=Data("folder", "noise", crop=12),
+        networks=SuperResolution(blocks=1, channels=4, factor=2, discriminator_channels=2),
+        low_crop=4,
+        train=Train(steps=2, batch=2, steps_per_call=1, checkpoint_every=1, keep=3),
+        seed=4,
+    )
+    run(settings(content, steps=1), photographs, tmp_path / "content/s4")
+    config = dataclasses.replace(content, adversarial_weight=1.0, init_from=tmp_path / "content")
+    # One program for all trainings of this kind.
+    compiled = loop.compile_steps(config, jax.devices()[:1])
+    monkeypatch.setattr(loop, "compile_steps", lambda *_, **__: compiled)
+    run(config, photographs, tmp_path / "straight")
+    learned = checkpoint_arrays(tmp_path / "content/s4", 1)
+    begun, ended = (checkpoint_arrays(tmp_path / "straight", step) for step in (0, 2))
+    assert begun[".step"] == 0 and any("discriminator" in name for name in begun)
+    for name, value in learned.items():
+        if ".params" in name or ".stats" in name:
+            np.testing.assert_array_equal(begun[name], value, err_msg=name)
+            start = name.replace(".stats", ".start['stats']").replace(
+                ".params['generator']", ".start['params']"
+            )
+            for state in (begun, ended):
+                np.testing.assert_array_equal(state[start], value, err_msg=start)
+    moved = [name for name in learned if ".params" in name and not np.array_equal(ended[name], learned[name])]
+    assert len(moved) == sum(".params" in name for name in learned)
+    run(settings(config, steps=1), photographs, tmp_path / "resumed")
+    # The earlier run is not asked again.
+    (tmp_path / "content").rename(tmp_path / "gone")
+    run(config, photographs, tmp_path / "resumed", resume_from=1)
+    assert_equal(checkpoint_arrays(tmp_path / "resumed", 2), ended)
+    assert records(tmp_path / "resumed") == records(tmp_path / "straight")
+
+
+def test_steps_get_the_constants_of_their_task(photographs):
+    class Task:
+        @staticmethod
+        def step(config, state, images, weight, *rest):
+            return state + weight["w"] * images.sum().astype(np.float32) + rest[0], {"weight": weight["w"]}
+
+    devices = jax.devices()[:2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "task_of", lambda config: Task)
+        for runs in (1, 2):
+            steps = loop.compile_steps(None, devices, runs, constants=2)
+            indices = np.zeros((2, *(2,) * (runs > 1), 3, 1), np.int32)
+            state, metrics = steps(
+                np.zeros(() if runs == 1 else (2,), np.float32),
+                np.full((1, 2, 2, 1), 3, np.uint8),
+                indices,
+                {"w": np.float32(2.0)},
+                np.float32(1.0),
+            )
+            np.testing.assert_array_equal(state, np.full(state.shape, 3 * (2 * 12 + 1)))
+            np.testing.assert_array_equal(metrics["weight"], np.full((3,) if runs == 1 else (2, 3), 2.0))
