@@ -16,23 +16,19 @@ from typing import Annotated
 import tyro
 
 from infogan_jax.command_line import choices, command, parse, program
-from infogan_jax.config import Config, SuperResolutionConfig, differences, flag, limits, validate
+from infogan_jax.config import Config, differences, flag, limits, validate
 from infogan_jax.data import sources
 from infogan_jax.errors import UserError
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
-from infogan_jax.networks.tables import SuperResolution
 from infogan_jax.training import run_folder
+from infogan_jax.training.preparation import (
+    check_arrays,
+    check_images,
+    check_new_folder,
+    check_resumed,
+    check_writable,
+)
 from infogan_jax.training.run_folder import Run
-
-# What a resumed run may change: none of these alters what a step computes.
-_MAY_CHANGE = {
-    "train.steps",
-    "train.steps_per_call",
-    "train.checkpoint_every",
-    "train.keep",
-    "train.keep_every",
-    "train.sample_every",
-}
 
 
 @dataclass(frozen=True)
@@ -72,11 +68,17 @@ class _TrainOptions:
 
 @dataclass(frozen=True)
 class _EvalOptions:
-    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")] = field()
-    """The run's folder, as train.py printed it; or a folder that holds runs, which are then compared."""
+    run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")] = field()
+    """The run's folder, as train.py printed it; or a folder that holds runs, which are then compared; or
+    several of either, of which one page is made."""
     step: int | None = None
     """The step of the checkpoint; the newest by default. The report and figures of the run are those of
     the checkpoint that was measured last."""
+    export: Path | None = None
+    """Instead of measuring, write the generator and Q to this file, which needs no run: NAME.jax for
+    infogan_jax.load, on CPU, CUDA and TPU; NAME.onnx for ONNX runtimes, with Q in NAME-codes.onnx."""
+    out: Path = Path("comparison.html")
+    """The page about several runs."""
     compilation_cache: bool = True
     """Keep compiled programs in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says."""
 
@@ -127,17 +129,17 @@ def _train(argv: list[str]) -> int:
         validate(run.config)
     config = runs[0].config
     if options.profile:
-        _check_writable(options.profile)
+        check_writable(options.profile)
         if config.train.steps - (runs[0].resume_from or 0) <= config.train.steps_per_call:
             raise UserError(
                 "--profile shows the program's second call, and there is one: lower "
                 f"--train.steps-per-call {config.train.steps_per_call}"
             )
     image_shape = sources.check(config.data)
-    _check_images(config, image_shape)
+    check_images(config, image_shape)
     devices = _devices(config, options.require_accelerator)
     for run in runs:
-        _check_arrays(run)
+        check_arrays(run)
     if options.compilation_cache:
         _cache_compilations()
 
@@ -187,7 +189,7 @@ def _new(options: _TrainOptions) -> list[Run]:
     if options.seeds and run_folder.steps(options.folder):
         raise UserError(f"{options.folder} is a run itself: name another folder for those of --seeds")
     for folder in options.folders.values():
-        _check_new_folder(folder)
+        check_new_folder(folder)
     return [Run(replace(options.config, seed=seed), folder) for seed, folder in options.folders.items()]
 
 
@@ -206,7 +208,7 @@ def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) ->
             raise UserError(f"{run.folder} and {first.folder} differ in {names}: resume them one by one")
     for seed, folder in options.folders.items():
         if seed not in begun:
-            _check_new_folder(folder)
+            check_new_folder(folder)
             runs[seed] = Run(replace(first.config, seed=seed), folder)
     return [runs[seed] for seed in options.folders]
 
@@ -224,106 +226,13 @@ def _parse_train(experiment: str, defaults: Config, argv: list[str]) -> _TrainOp
 def _resumed_run(options: _TrainOptions, argv: list[str], experiment: str | None, folder: Path) -> Run:
     """One run to go on with: the options once more, on top of the run's own settings."""
     step = run_folder.find_step(folder)
-    _check_writable(folder)
+    check_writable(folder)
     stored = run_folder.config(folder, step)
     if experiment not in (None, stored.experiment):
         raise UserError(f"{folder} is a run of {stored.experiment}, not of {experiment}")
     config = _parse_train(stored.experiment, stored, argv).config
-    changed = [path for path in differences(stored, config) if path not in _MAY_CHANGE]
-    if changed:
-        allowed = ", ".join(sorted(map(flag, _MAY_CHANGE)))
-        raise UserError(f"{', '.join(map(flag, changed))} can't change in a resumed run; {allowed} can")
-    if config.train.steps < step:
-        raise UserError(f"{folder} is at step {step} already: --train.steps must be {step} or more")
+    check_resumed(stored, config, folder, step)
     return Run(config, folder, step)
-
-
-def _check_new_folder(folder: Path) -> None:
-    if folder.is_symlink() and not folder.exists():
-        raise UserError(f"{folder} is a link to what isn't there: name a folder with --run-dir")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: name a folder with --run-dir")
-    _check_writable(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not run_folder.was_only_begun(folder):
-        is_run = bool(run_folder.steps(folder))
-        advice = "--resume goes on, --run-dir takes another" if is_run else "see --run-dir"
-        raise UserError(f"{folder} is there already and not empty: {advice}")
-
-
-def _check_writable(folder: Path) -> None:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-        raise UserError(f"{folder} can't be written: {there} is no folder that you may write to")
-
-
-def _check_arrays(run: Run) -> None:
-    """Refuses an earlier run, or another network's weights, that a new run can't use."""
-    from infogan_jax.tasks.registry import constants_of
-
-    config = run.config
-    if isinstance(config, SuperResolutionConfig) and config.adversarial_weight and config.init_from is None:
-        raise UserError(
-            f"--init-from is missing: {config.experiment} goes on from a run by content alone; train that "
-            f"first ({program()} wildlife-content) and name its folder"
-        )
-    constants_of(config)
-    if run.resume_from is None and isinstance(config, SuperResolutionConfig) and config.init_from:
-        folder = run_folder.of_seed(config.init_from, config.seed)
-        earlier = run_folder.config(folder, run_folder.find_step(folder))
-        if not isinstance(earlier, SuperResolutionConfig):
-            raise UserError(
-                f"--init-from {folder} is a run of {earlier.experiment}, which enlarges no images"
-            )
-        mine, theirs = (replace(c.networks, discriminator_channels=1) for c in (config, earlier))
-        if mine != theirs:
-            raise UserError(
-                f"--init-from {folder} has a generator of {_sizes(theirs)}, this run one of {_sizes(mine)}: "
-                "give both the same --networks options"
-            )
-
-
-def _sizes(networks: SuperResolution) -> str:
-    return f"{networks.blocks} blocks, {networks.channels} channels and factor {networks.factor}"
-
-
-def _check_images(config: Config, there: tuple[int, int, int]) -> None:
-    if isinstance(config, SuperResolutionConfig):
-        _check_photographs(config, there)
-        return
-    made = config.networks.image_shape
-    if made != there:
-        cures = {
-            "folder": f"cut them with --data.crop {made[0]} or resize them with --data.size {made[0]}",
-            "tfds": f"resize them with --data.size {made[0]}",
-        }
-        cure = "take a set of that shape with --data.name"
-        if made[0] == made[1] and made[2] == there[2]:
-            cure = cures.get(config.data.source, cure)
-        elif config.data.source == "folder" and (made[2], there[2]) == (1, 3):
-            cure = "make them grey with --data.grey"
-        raise UserError(
-            f"{config.data.name} has images of {_by(there)}, but the networks of {config.experiment} are "
-            f"for {_by(made)}: {cure}, or another experiment"
-        )
-
-
-def _check_photographs(config: SuperResolutionConfig, there: tuple[int, int, int]) -> None:
-    if there[2] != 3:
-        raise UserError(
-            f"{config.data.name} has images of {_by(there)}, but {config.experiment} enlarges colour: take a "
-            "folder whose first image has three channels, without --data.grey"
-        )
-    side = config.low_crop * config.networks.factor
-    if side > min(there[:2]):
-        raise UserError(
-            f"--low-crop {config.low_crop} at factor {config.networks.factor} needs {side} pixels, "
-            f"but {config.data.name} has images of {_by(there)}: lower it to "
-            f"{min(there[:2]) // config.networks.factor}, or raise --data.crop"
-        )
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
 
 
 def _devices(config: Config, require_accelerator: bool) -> list:
@@ -363,19 +272,56 @@ def _evaluate(argv: list[str]) -> int:
         "Measures a run's checkpoint and writes its report. "
         f"`{program()} figures RUN_DIR ...` draws the paper's figures from runs.",
     )
+    if not options.run_dirs:
+        raise UserError(f"{program()} needs RUN_DIR, the folder of a run, as train.py printed it")
     if options.step is not None and options.step < 0:
         raise UserError(f"--step is {options.step}: it must be 0 or more")
-    several = not run_folder.steps(options.run_dir) and run_folder.runs_in(options.run_dir)
-    if several and options.step is not None:
-        raise UserError(f"--step is of one run, but {options.run_dir} holds {len(several)}: name one of them")
+    if len(options.run_dirs) > 1:
+        return _compare(options)
+    (run_dir,) = options.run_dirs
+    several = not run_folder.steps(run_dir) and run_folder.runs_in(run_dir)
+    for name in ("step", "export"):
+        if several and getattr(options, name) is not None:
+            raise UserError(f"--{name} is of one run, but {run_dir} holds {len(several)}: name one of them")
     if not several:
-        run_folder.find_step(options.run_dir, options.step)
-    _check_writable(options.run_dir)
+        run_folder.find_step(run_dir, options.step)
+    if options.export:
+        from infogan_jax.export.files import export_run
+
+        for file in export_run(run_dir, options.export, step=options.step):
+            print(f"exported: {file}")
+        return 0
+    check_writable(run_dir)
     if options.compilation_cache:
         _cache_compilations()
     if several:
-        return _measure_all(several, options.run_dir, None)
-    return _measure(options.run_dir, options.step, None)
+        return _measure_all(several, run_dir, None)
+    return _measure(run_dir, options.step, None)
+
+
+def _compare(options: _EvalOptions) -> int:
+    """One page about several runs."""
+    for name in ("step", "export"):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name} is of one run, but {len(options.run_dirs)} folders are named")
+    runs = []
+    for folder in options.run_dirs:
+        inside = [] if run_folder.steps(folder) else run_folder.runs_in(folder)
+        runs += inside or [folder]
+    for run in runs:
+        run_folder.find_step(run)
+        check_writable(run)
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise UserError("a run is named twice: name each once")
+    check_writable(options.out.parent)
+    if options.compilation_cache:
+        _cache_compilations()
+
+    from infogan_jax.evaluation.comparison import write_comparison
+
+    write_comparison(options.out, runs)
+    print(f"comparison: {options.out}")
+    return 0
 
 
 def _measure(run_dir: Path, step: int | None, dataset: "sources.Dataset | None") -> int:
@@ -383,7 +329,9 @@ def _measure(run_dir: Path, step: int | None, dataset: "sources.Dataset | None")
 
     for line in evaluate(run_dir, step=step, dataset=dataset).headline:
         print(line)
-    print(f"report: {run_dir / 'report.html'}")
+    for page in ("report", "explorer"):
+        if (run_dir / f"{page}.html").exists():
+            print(f"{page}: {run_dir / f'{page}.html'}")
     return 0
 
 
@@ -395,7 +343,7 @@ def _draw_figures(argv: list[str]) -> int:
     options = parse(_FigureOptions, argv, f"{program()} figures", description)
     if not options.run_dirs:
         raise UserError("figures needs the folder of a run, as train.py printed it")
-    _check_writable(options.out)
+    check_writable(options.out)
 
     from infogan_jax.evaluation.paper import draw_figures
 

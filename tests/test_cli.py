@@ -602,7 +602,7 @@ def test_train_refuses_with_one_line_and_writes_nothing(line, message, desk, cap
         ("file", "file is no folder"),
         ("used --step -1", "--step is -1: it must be 0 or more"),
         ("used --step last", "Error parsing --step"),
-        ("used again", "Unrecognized options: again"),
+        ("used --again", "Unrecognized options: --again"),
         ("damaged", "damaged/checkpoints/20/run/run.json can't be read, the checkpoint is damaged"),
         ("damaged --step 10", "run.json can't be read, the checkpoint is damaged (KeyError: 'config')"),
         ("figures", "figures needs the folder of a run"),

@@ -1,4 +1,4 @@
-"""Measures a run's checkpoint and writes `eval/metrics.json`, `eval/*.png` and `report.html`."""
+"""Measures a run's checkpoint; writes `eval/metrics.json`, `eval/*.png`, `report.html`, `explorer.html`."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from infogan_jax.config import AutoencoderConfig, Config, InfoGANConfig, SuperRe
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.evaluation import autoencoder, infogan, superresolution
+from infogan_jax.evaluation.explorer import write_explorer
 from infogan_jax.evaluation.report import Measurement, write_report
 from infogan_jax.images import write_atomically
 from infogan_jax.training import run_folder
@@ -45,9 +46,10 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
     measured = _MEASURES[type(config)](config, state, dataset, records, folder)
     run = {"experiment": config.experiment, "seed": config.seed, "step": step}
     measured = measured._replace(metrics=run | measured.metrics)
+    title = f"{config.experiment}, seed {config.seed}"
     write_report(
         run_dir / "report.html",
-        title=f"{config.experiment}, seed {config.seed}",
+        title=title,
         summary=[
             ("Data", f"{dataset.name}: {len(dataset.train.images):,} + {len(dataset.test.images):,} images"),
             ("Step", f"{step:,}"),
@@ -59,6 +61,10 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
         pictures=measured.pictures,
         config_text=json.dumps(to_json(config), indent=2),
     )
+    if isinstance(config, InfoGANConfig):
+        write_explorer(
+            run_dir / "explorer.html", title=title, config=config, state=state, metrics=measured.metrics
+        )
     # The last: where it is, the rest is.
     write_atomically(folder / "metrics.json", (json.dumps(measured.metrics, indent=2) + "\n").encode())
     return measured

@@ -159,20 +159,25 @@ def lines(sweep: Sweep) -> list[str]:
 
 def _summarize(runs: list[tuple[Path, Config]], dataset: Dataset) -> Sweep:
     config = runs[0][1]
-    measured = [_numbers(_measured(run, dataset)) for run, _ in runs]
-    names = [name for name in measured[0] if all(name in numbers for numbers in measured)]
+    measured = [numbers(newest_metrics(run, dataset)) for run, _ in runs]
+    names = [name for name in measured[0] if all(name in each for each in measured)]
     return Sweep(
         experiment=config.experiment,
         step=run_folder.find_step(runs[0][0]),
         folders=[run for run, _ in runs],
         seeds=[config.seed for _, config in runs],
-        metrics={name: [numbers[name] for numbers in measured] for name in names},
+        metrics={name: [each[name] for each in measured] for name in names},
         choice=_choose([run for run, _ in runs], config, dataset, measured),
     )
 
 
-def _measured(run: Path, dataset: Dataset) -> Metrics:
-    """The metrics of a run's newest checkpoint."""
+def newest_metrics(run: Path, dataset: Dataset | None = None) -> Metrics:
+    """The metrics of a run's newest checkpoint, which is measured where it hasn't been.
+
+    Args:
+        run: the run's folder.
+        dataset: the run's data set, where it is loaded already.
+    """
     try:
         metrics = json.loads((run / "eval" / "metrics.json").read_text())
         if metrics["step"] == run_folder.find_step(run):
@@ -182,12 +187,12 @@ def _measured(run: Path, dataset: Dataset) -> Metrics:
     return evaluate(run, dataset=dataset).metrics
 
 
-def _numbers(metrics: Metrics, prefix: str = "") -> dict[str, float]:
+def numbers(metrics: Metrics, prefix: str = "") -> dict[str, float]:
     """The numbers among a run's metrics; of a group of them, each by the group's name and its own."""
     found: dict[str, float] = {}
     for name, value in metrics.items():
         if isinstance(value, dict):
-            found |= _numbers(value, f"{prefix}{name}.")
+            found |= numbers(value, f"{prefix}{name}.")
         elif isinstance(value, float):
             found[prefix + name] = value
     return found

@@ -262,11 +262,19 @@ def generate(config: InfoGANConfig, state: State, draw: dict[str, Array]) -> Arr
 
     Batch norm uses its running statistics, so an image doesn't depend on its neighbours.
     """
-    params, stats = state.params["generator"], state.stats["generator"]
+    return make_images(config, generator_variables(state), draw)
+
+
+def generator_variables(state: State) -> dict[str, Any]:
+    """G's "params" and "batch_stats", averaged over steps where the average is kept."""
     if state.average is not None:
-        params, stats = state.average["params"], state.average["stats"]
-    inputs = config.codes.encode(draw)
-    return _generator(config).apply({"params": params, "batch_stats": stats}, inputs, train=False)
+        return {"params": state.average["params"], "batch_stats": state.average["stats"]}
+    return {"params": state.params["generator"], "batch_stats": state.stats["generator"]}
+
+
+def make_images(config: InfoGANConfig, variables: dict[str, Any], draw: dict[str, Array]) -> Array:
+    """What `generate` does, with G's variables alone."""
+    return _generator(config).apply(variables, config.codes.encode(draw), train=False)
 
 
 def recognize(config: InfoGANConfig, state: State, images: Array, stats: Literal["real", "fake"]) -> Array:
@@ -278,5 +286,21 @@ def recognize(config: InfoGANConfig, state: State, images: Array, stats: Literal
         images: float [n, h, w, c] in the range of the generator's output.
         stats: which of the discriminator's running statistics batch norm uses.
     """
-    variables = {"params": state.params["discriminator"], "batch_stats": state.stats[stats]}
-    return _discriminator(config).apply(variables, images, train=False)[1]
+    return _discriminator(config).apply(discriminator_variables(state, stats), images, train=False)[1]
+
+
+def discriminator_variables(state: State, stats: Literal["real", "fake"]) -> dict[str, Any]:
+    """The "params" of D with Q, and the "batch_stats" of one kind of images."""
+    return {"params": state.params["discriminator"], "batch_stats": state.stats[stats]}
+
+
+def read_images(config: InfoGANConfig, variables: dict[str, Any], images: Array) -> dict[str, Array]:
+    """The likeliest value of each code by name, [n] each, with the variables of D and Q alone.
+
+    Args:
+        config: the run's configuration.
+        variables: as `discriminator_variables` picks them.
+        images: float [n, h, w, c] in the range of the generator's output.
+    """
+    _, output = _discriminator(config).apply(variables, images, train=False)
+    return {name: posterior.mode for name, posterior in config.codes.posteriors(output).items()}
