@@ -5,18 +5,21 @@ takes long, and answered with one line and exit status 2.
 """
 
 import os
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+import numpy as np
 import tyro
 
-from infogan_jax.command_line import choices, command, parse, program
-from infogan_jax.config import Config, differences, flag, limits, validate
+from infogan_jax.command_line import choices, command, parse, program, say
+from infogan_jax.config import Config, differences, flag, limits, to_json, validate
 from infogan_jax.data import sources
 from infogan_jax.errors import UserError
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
@@ -29,6 +32,8 @@ from infogan_jax.training.preparation import (
     check_writable,
 )
 from infogan_jax.training.run_folder import Run
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,18 @@ class _TrainOptions:
     compilation_cache: bool = True
     """Keep compiled programs in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says, so that the
     next run starts sooner."""
+    distributed: bool = False
+    """This is one of several processes that train together, each on its own devices (docs/distributed.md).
+    Cloud TPU, GKE, SLURM and Open MPI say which; elsewhere --coordinator, --processes and --process do."""
+    coordinator: str | None = None
+    """Of several processes: HOST:PORT of process 0."""
+    processes: int | None = None
+    """Of several processes: how many there are."""
+    process: int | None = None
+    """Of several processes: the number of this one, from 0."""
+    process_timeout: int = 300
+    """Of several processes: seconds to wait for the others to come, and after which a silent one counts as
+    dead."""
 
     @property
     def folder(self) -> Path:
@@ -105,15 +122,15 @@ def _answer(command: Callable[[list[str]], int], argv: list[str]) -> int:
     try:
         return command(argv)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 2
     except OSError as error:
         # A path that can't be looked at, a full disk: what the system says of it is the reason.
-        print(f"error: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
         # Outside the training loop, which catches signals itself, there is nothing to save.
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return 128 + signal.SIGINT
 
 
@@ -124,7 +141,64 @@ def _train(argv: list[str]) -> int:
         raise UserError(f"there is no experiment {experiment!r}: {choices(experiment, list(EXPERIMENTS))}")
     options = _parse_train(experiment, EXPERIMENTS[experiment], rest)
     _check_seeds(options)
-    runs = _resumed(options, rest, experiment if named else None) if options.resume else _new(options)
+    _check_processes(options)
+    if not options.distributed:
+        return _train_parsed(options, rest, experiment if named else None)
+
+    from infogan_jax.training import processes
+
+    processes.join(options.coordinator, options.processes, options.process, options.process_timeout)
+    return processes.with_others(lambda: _train_parsed(options, rest, experiment if named else None))
+
+
+def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | None) -> int:
+    """Checks and trains, alone or as one of several processes."""
+    runs, devices = _together(options, lambda: _checked(options, argv, experiment))
+    config = runs[0].config
+    dataset = _together(options, lambda: sources.load(config.data))
+
+    from infogan_jax.training import memory, processes
+    from infogan_jax.training.runs import grouped, train_all
+
+    with ExitStack() as held:
+        if options.distributed:
+            told = [(to_json(run.config), str(run.folder), run.resume_from) for run in runs]
+            processes.check_same("the options", repr(told).encode())
+            processes.check_same("the images", np.ascontiguousarray(dataset.train.images))
+        at_once = len(runs) if options.together else 1
+        _together(options, lambda: memory.check(config, dataset.train.images.nbytes, devices, at_once))
+        _together(options, lambda: processes.first() and _hold(runs, held))
+        if processes.first():
+            print(f"run folder: {options.folder}", flush=True)
+        groups = grouped(runs, together=options.together)
+        stopped, failed = train_all(groups, dataset, devices, options.profile)
+        if options.distributed:
+            processes.leave()
+        if stopped:
+            go_on = _resume_command(options, config)
+            say(f"stopped by {stopped.name}; everything is saved. Go on with: {go_on}")
+            return 128 + stopped
+        if processes.first() and options.seeds:
+            done = [run.folder for run in runs if run.folder not in failed]
+            if done:
+                _measure_all(done, options.folder, dataset)
+        elif processes.first() and not failed:
+            _measure(options.folder, None, dataset)
+    return 1 if failed else 0
+
+
+def _together(options: _TrainOptions, call: Callable[[], T]) -> T:
+    """A check that all processes must pass."""
+    if not options.distributed:
+        return call()
+    from infogan_jax.training import processes
+
+    return processes.agreed(call)
+
+
+def _checked(options: _TrainOptions, argv: list[str], experiment: str | None) -> tuple[list[Run], list]:
+    """The runs and their devices; refuses what is wrong with them before anything is written or loaded."""
+    runs = _resumed(options, argv, experiment) if options.resume else _new(options)
     for run in runs:
         validate(run.config)
     config = runs[0].config
@@ -137,30 +211,54 @@ def _train(argv: list[str]) -> int:
             )
     image_shape = sources.check(config.data)
     check_images(config, image_shape)
+
+    from infogan_jax.training import memory
+
+    memory.check_data(sources.nbytes(config.data), "take fewer with --data.limit or --data.render")
     devices = _devices(config, options.require_accelerator)
     for run in runs:
         check_arrays(run)
     if options.compilation_cache:
         _cache_compilations()
+    return runs, devices
 
-    dataset = sources.load(config.data)
 
-    from infogan_jax.training.runs import grouped, train_all
+def _hold(runs: list[Run], held: ExitStack) -> None:
+    """Keeps other trainings out of the runs' folders, and makes sure that none has been there meanwhile."""
+    from infogan_jax.training.lock import locked
+    from infogan_jax.training.recovery import go_back
 
-    print(f"run folder: {options.folder}", flush=True)
-    groups = grouped(runs, together=options.together)
-    stopped, failed = train_all(groups, dataset, devices, options.profile)
-    if stopped:
-        go_on = _resume_command(options, config)
-        print(f"stopped by {stopped.name}; everything is saved. Go on with: {go_on}", file=sys.stderr)
-        return 128 + stopped
-    if options.seeds:
-        done = [run.folder for run in runs if run.folder not in failed]
-        if done:
-            _measure_all(done, options.folder, dataset)
-    elif not failed:
-        _measure(options.folder, None, dataset)
-    return 1 if failed else 0
+    for run in runs:
+        held.enter_context(locked(run.folder))
+        if run.resume_from is None:
+            check_new_folder(run.folder)
+        elif go_back(run.folder) != run.resume_from:
+            raise UserError(f"{run.folder} was trained meanwhile: start again")
+
+
+def _check_processes(options: _TrainOptions) -> None:
+    given = {
+        "--coordinator": options.coordinator,
+        "--processes": options.processes,
+        "--process": options.process,
+    }
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) < 3 and not options.distributed:
+        named = ", ".join(name for name in given if name not in missing)
+        raise UserError(f"{named}: only with --distributed, which makes this one of several processes")
+    if 0 < len(missing) < 3:
+        raise UserError(f"{', '.join(missing)}: give all three of {', '.join(given)}, or none")
+    if options.process_timeout < 1:
+        raise UserError(f"--process-timeout is {options.process_timeout}: it must be 1 or more")
+    if missing:
+        return
+    if not re.fullmatch(r".+:[1-9]\d{0,4}", options.coordinator):
+        raise UserError(f"--coordinator is {options.coordinator}: it must be HOST:PORT")
+    if options.processes < 1 or not 0 <= options.process < options.processes:
+        raise UserError(
+            f"--process is {options.process} and --processes is {options.processes}: processes are counted "
+            "from 0 to one less than there are"
+        )
 
 
 def _resume_command(options: _TrainOptions, config: Config) -> str:
@@ -225,7 +323,7 @@ def _parse_train(experiment: str, defaults: Config, argv: list[str]) -> _TrainOp
 
 def _resumed_run(options: _TrainOptions, argv: list[str], experiment: str | None, folder: Path) -> Run:
     """One run to go on with: the options once more, on top of the run's own settings."""
-    step = run_folder.find_step(folder)
+    step, _ = run_folder.newest_whole(folder)
     check_writable(folder)
     stored = run_folder.config(folder, step)
     if experiment not in (None, stored.experiment):
@@ -236,13 +334,14 @@ def _resumed_run(options: _TrainOptions, argv: list[str], experiment: str | None
 
 
 def _devices(config: Config, require_accelerator: bool) -> list:
-    """All local devices, said aloud: a silent fallback to the CPU is the costliest surprise."""
+    """The devices of all processes, said aloud: a silent fallback to the CPU is the costliest surprise."""
     import jax
 
+    from infogan_jax.training import processes
     from infogan_jax.training.devices import check_batch
 
     try:
-        devices = jax.local_devices()
+        devices = jax.devices()
     except (RuntimeError, AssertionError) as error:
         asked = os.environ.get("JAX_PLATFORMS", "")
         reason = str(error).split("\n")[0] or type(error).__name__
@@ -251,14 +350,17 @@ def _devices(config: Config, require_accelerator: bool) -> list:
             "or install that platform's extra"
         ) from error
     kind = devices[0]
-    print(f"devices: {len(devices)} x {kind.platform} ({kind.device_kind})", flush=True)
+    if processes.first():
+        count = jax.process_count()
+        spread = f" in {count} processes" if count > 1 else ""
+        print(f"devices: {len(devices)} x {kind.platform} ({kind.device_kind}){spread}", flush=True)
     if require_accelerator and kind.platform == "cpu":
         raise UserError(
             "--require-accelerator, and JAX finds only the CPU: install an extra "
             f'({shlex.quote(sys.executable)} -m pip install "infogan-jax[cuda13]", [cuda12] or [tpu]) '
             "or leave the option out"
         )
-    check_batch(config.train.batch, devices)
+    check_batch(config.train, devices)
     return devices
 
 

@@ -109,6 +109,10 @@ class Train:
     """Training steps in all."""
     batch: int = 128
     """Images in a step, over all devices."""
+    microbatch: int = 0
+    """Images at a time, over all devices, where a batch takes more memory than there is; the update is that
+    of the batch, up to rounding. But batch norm normalises each microbatch by itself, and its running
+    statistics and code invariance are means over microbatches. 0: the whole batch."""
     steps_per_call: int = 25
     """Steps in one call of the compiled program; metrics are logged once a call."""
     checkpoint_every: int = 500
@@ -217,6 +221,7 @@ _LIMITS: dict[type[Config], dict[str, tuple[Callable[[Any], bool], str]]] = {
         "data.render": _NOT_NEGATIVE,
         "train.steps": (lambda v: 1 <= v < 2**31, "1 or more, and below 2^31"),
         "train.batch": (lambda v: 2 <= v <= 2**20, "2 or more (batch norm needs two) and at most 2^20"),
+        "train.microbatch": _NOT_NEGATIVE,
         "train.steps_per_call": _COUNT,
         "train.checkpoint_every": _COUNT,
         "train.keep": _COUNT,
@@ -298,6 +303,14 @@ def validate(config: Config) -> None:
                 f"{flag(f'data.{name}')} is given, but --data.source is {config.data.source}, "
                 f"not {' or '.join(sources)}: leave it out, or set it to {_default(name)}"
             )
+    batch, microbatch = config.train.batch, config.train.microbatch
+    if microbatch and (batch % microbatch or microbatch == 1):
+        allowed = [n for n in range(2, min(batch, 4096) + 1) if batch % n == 0]
+        near = min(allowed, key=lambda n: abs(n - microbatch))
+        raise UserError(
+            f"--train.microbatch is {microbatch}: it must be 2 or more and divide --train.batch {batch}, as "
+            f"{near} does"
+        )
     if config.data.source == "scenes" and not config.data.render:
         raise UserError("--data.render is 0: say how many images of the scene to render")
     if config.data.crop and config.data.size:

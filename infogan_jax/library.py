@@ -12,8 +12,9 @@ from infogan_jax.config import Config, validate
 from infogan_jax.data import sources
 from infogan_jax.evaluation import evaluate as measuring
 from infogan_jax.evaluation.report import Measurement
-from infogan_jax.training import loop, run_folder
+from infogan_jax.training import loop, memory, run_folder
 from infogan_jax.training.devices import check_batch
+from infogan_jax.training.lock import locked
 from infogan_jax.training.logging import Record, read_records
 from infogan_jax.training.preparation import (
     check_arrays,
@@ -22,6 +23,7 @@ from infogan_jax.training.preparation import (
     check_resumed,
     check_writable,
 )
+from infogan_jax.training.recovery import go_back
 
 
 class Training(NamedTuple):
@@ -91,24 +93,31 @@ def train(config: Config, run_dir: str | Path, *, resume: bool = False, progress
         The run.
 
     Raises:
-        UserError: the configuration, the folder or the data set is not as it must be.
+        UserError: the configuration, the folder or the data set is not as it must be, or memory can't
+            hold it.
         NonFiniteError: a loss or gradient stopped being finite; the checkpoints before it are kept.
     """
     folder = Path(run_dir)
     validate(config)
     start = None
     if resume and run_folder.steps(folder):
-        start = run_folder.find_step(folder)
+        start, _ = run_folder.newest_whole(folder)
         check_writable(folder)
         check_resumed(run_folder.config(folder, start), config, folder, start)
     else:
         check_new_folder(folder)
     check_images(config, sources.check(config.data))
-    check_batch(config.train.batch, jax.local_devices())
+    devices = jax.local_devices()
+    check_batch(config.train, devices)
     run = run_folder.Run(config, folder, start)
     check_arrays(run)
+    dataset = sources.load(config.data)
+    memory.check(config, dataset.train.images.nbytes, devices)
     console = Console(stderr=True, quiet=not progress)
-    stopped = loop.train([run], sources.load(config.data), console=console)
+    with locked(folder):
+        if start is not None:
+            go_back(folder)
+        stopped = loop.train([run], dataset, devices=devices, console=console)
     step = run_folder.find_step(folder)
     return Training(folder, config, step, read_records(folder), stopped.name if stopped else None)
 

@@ -401,6 +401,20 @@ REFUSED = {
         "--train.steps is 2147483648: it must be",
     ),
     "steps per call zero": ("--train.steps-per-call 0", "--train.steps-per-call is 0: it must be 1 or more"),
+    "steps per call beyond all memory": (
+        "--train.steps-per-call 1000000000000",
+        "lower --train.steps-per-call 1000000000000",
+    ),
+    "batch beyond this memory": ("--train.batch 1048576", "lower --train.batch 1048576, or take it in parts"),
+    "rendered images beyond all memory": (
+        "heads --data.render 1000000000000",
+        "take fewer with --data.limit or --data.render",
+    ),
+    "microbatch that doesn't divide the batch": (
+        "--train.microbatch 5",
+        "--train.microbatch is 5: it must be 2 or more and divide --train.batch 96, as 4 does",
+    ),
+    "microbatch the devices can't share": ("--train.microbatch 12", "12 can't be shared by 8 devices evenly"),
     "no checkpoints kept": ("--train.keep 0", "--train.keep is 0: it must be 1 or more"),
     "dtype unknown": ("--model.dtype float16", "invalid choice 'float16' for argument '--model.dtype'"),
     "profile of one call": ("--train.steps 20 --profile prof", "--profile shows the program's second call"),
@@ -653,7 +667,9 @@ def test_a_platform_that_is_not_there_is_named(environment, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_damaged_state_is_named(finished, environment, tmp_path):
+def test_a_damaged_state_is_named_and_a_training_goes_back(
+    finished, environment, tmp_path, checkpoint_arrays
+):
     run = tmp_path / "run"
     shutil.copytree(finished[0] / "runs/digits-s0", run)
     for path in (run / "checkpoints/60/state").rglob("*"):
@@ -662,4 +678,13 @@ def test_a_damaged_state_is_named(finished, environment, tmp_path):
     done = call(environment, "eval.py", "run", cwd=tmp_path)
     lines = done.stderr.splitlines()
     assert done.returncode == 2 and len(lines) == 1, done.stderr
-    assert "checkpoints/60 can't be read, the checkpoint is damaged" in lines[0]
+    assert "checkpoints/60: the checkpoint is damaged, state/" in lines[0]
+    # A training goes back to the one before, and ends where it would have.
+    resumed = call(environment, "train.py", "digits", "--resume", "--run-dir", "run", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (
+        "run/damaged/60 now" in resumed.stderr
+        and "run goes on from step 40; steps 41 to 60" in resumed.stderr
+    )
+    for name, value in checkpoint_arrays(run, 60).items():
+        np.testing.assert_array_equal(value, checkpoint_arrays(finished[0] / "runs/digits-s0", 60)[name])

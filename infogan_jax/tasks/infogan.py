@@ -33,6 +33,8 @@ from infogan_jax.tasks.replica import (
     AXIS,
     INIT_STREAM,
     Metrics,
+    Part,
+    accumulated,
     norm,
     replica_mean,
     sample_key,
@@ -157,20 +159,29 @@ def gradients(
 
     Arguments and metrics are those of `step`; runs inside a mapped axis named `AXIS`.
     """
+    of_part = partial(_gradients_of_part, config, state)
+    grads, stats, metrics = accumulated(of_part, images, config.train.microbatch)
+    grads, metrics = replica_mean((grads, metrics))
+    return grads, stats, metrics
+
+
+def _gradients_of_part(
+    config: InfoGANConfig, state: State, images: Array, part: Part
+) -> tuple[dict[str, Any], dict[str, Any], Metrics]:
+    """What `gradients` returns, of a microbatch of one replica."""
     objective, codes = config.objective, config.codes
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), 5)
     code_key, real_noise_key, fake_noise_key, view_key, view_noise_key = keys
-    replicas = jax.lax.psum(1, AXIS)
-    share = len(images)
+    batch = part.share * jax.lax.axis_size(AXIS)
 
     def noisy(x: Array, key: Array) -> Array:
         if objective.instance_noise == 0:
             return x
         low, high = config.networks.image_range
-        noise = jax.random.normal(key, (share * replicas, *x.shape[1:]))
-        return x + objective.instance_noise * (high - low) * this_replica(noise, share)
+        noise = jax.random.normal(key, (batch, *x.shape[1:]))
+        return x + objective.instance_noise * (high - low) * this_replica(noise, part)
 
-    draw = this_replica(codes.sample(code_key, share * replicas), share)
+    draw = this_replica(codes.sample(code_key, batch), part)
     real = to_float(config, images)
     generator, discriminator = _generator(config), _discriminator(config)
 
@@ -197,13 +208,13 @@ def gradients(
             i = objective.invariance
             maps = draw_affine(
                 view_key,
-                share * replicas,
+                batch,
                 rotation=i.rotation,
                 scale=i.scale,
                 shear=i.shear,
                 shift=i.shift,
             )
-            view = affine_warp(real, this_replica(maps, share))
+            view = affine_warp(real, this_replica(maps, part))
             (_, view_q), _ = discriminate(d_params, "real", noisy(view, view_noise_key))
             a, b = codes.posteriors(real_q), codes.posteriors(view_q)
             metrics["invariance"] = sum(
@@ -221,9 +232,7 @@ def gradients(
     )
     d_grads, _ = vjp((jnp.float32(1), jnp.float32(0)))
     _, g_grads = vjp((jnp.float32(0), jnp.float32(1)))
-    grads = {"discriminator": d_grads, "generator": g_grads}
-    grads, metrics = replica_mean((grads, metrics))
-    return grads, stats, metrics
+    return {"discriminator": d_grads, "generator": g_grads}, stats, metrics
 
 
 def information_weights(config: InfoGANConfig) -> dict[str, float]:

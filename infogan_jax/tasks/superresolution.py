@@ -33,6 +33,8 @@ from infogan_jax.tasks.replica import (
     AXIS,
     INIT_STREAM,
     Metrics,
+    Part,
+    accumulated,
     norm,
     replica_mean,
     this_replica,
@@ -182,7 +184,20 @@ def gradients(
 
     Arguments and metrics are those of `step`; runs inside a mapped axis named `AXIS`.
     """
-    low, high = _pairs(config, jax.random.fold_in(state.key, state.step), images)
+
+    def of_part(images: Array, part: Part) -> tuple[dict[str, Any], Any, Metrics]:
+        return _gradients_of_part(config, state, images, part, *features)
+
+    grads, stats, metrics = accumulated(of_part, images, config.train.microbatch)
+    grads, metrics = replica_mean((grads, metrics))
+    return grads, stats, metrics
+
+
+def _gradients_of_part(
+    config: SuperResolutionConfig, state: State, images: Array, part: Part, *features: Any
+) -> tuple[dict[str, Any], Any, Metrics]:
+    """What `gradients` returns, of a microbatch of one replica."""
+    low, high = _pairs(config, jax.random.fold_in(state.key, state.step), images, part)
     generator, discriminator = _generator(config), _discriminator(config)
 
     def judge(params: Any, x: Array) -> Array:
@@ -214,16 +229,15 @@ def gradients(
     for name in state.params:
         (of_all,) = vjp({each: jnp.float32(each == name) for each in state.params})
         grads[name] = of_all[name]
-    grads, metrics = replica_mean((grads, metrics))
     return grads, stats, metrics
 
 
-def _pairs(config: SuperResolutionConfig, key: Array, images: Array) -> tuple[Array, Array]:
+def _pairs(config: SuperResolutionConfig, key: Array, images: Array, part: Part) -> tuple[Array, Array]:
     """Crops in low resolution, float in [0, 1], and in high resolution, float in [-1, 1]."""
     factor = config.networks.factor
-    side, share = factor * config.low_crop, len(images)
-    drawn = draw_crops(key, share * jax.lax.axis_size(AXIS), image=images.shape[1:3], side=side)
-    high = crop(images, this_replica(drawn, share), side=side)
+    side, batch = factor * config.low_crop, part.share * jax.lax.axis_size(AXIS)
+    drawn = draw_crops(key, batch, image=images.shape[1:3], side=side)
+    high = crop(images, this_replica(drawn, part), side=side)
     low = low_resolution(high, factor)
     return low.astype(jnp.float32) / 255, to_float(config, high)
 

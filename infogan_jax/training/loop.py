@@ -22,8 +22,8 @@ from infogan_jax.data.order import batch_indices
 from infogan_jax.images import save_png, tile
 from infogan_jax.tasks.registry import constants_of, task_of
 from infogan_jax.tasks.replica import AXIS, Metrics
-from infogan_jax.training import run_folder
-from infogan_jax.training.checkpoints import Checkpoints, abstract, restore
+from infogan_jax.training import processes, run_folder
+from infogan_jax.training.checkpoints import Checkpoints, abstract, host_arrays, local_copy, restore
 from infogan_jax.training.devices import check_batch
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log, ProgressLine
@@ -109,6 +109,11 @@ def compile_steps(
     )
 
 
+def own_rows(devices: Sequence[jax.Device]) -> list[int]:
+    """The places, among devices that share each batch, of those that this process feeds."""
+    return [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
+
+
 def device_batches(config: Config, first: int, count: int, size: int, replicas: int) -> np.ndarray:
     """Which images the steps ``first`` to ``first + count`` see, int32 [replicas, count, share]."""
     batch = config.train.batch
@@ -129,7 +134,7 @@ def train(
     Args:
         runs: one run, or several that differ in their seeds alone and then take their steps in one program.
         dataset: images of the networks' shape.
-        devices: the devices that share each batch; all local ones by default.
+        devices: the devices that share each batch, of all processes; all there are by default.
         console: where the progress line goes; of several runs it shows the means.
         profile: where a profile of the second call is written, the first that nothing is compiled in.
 
@@ -142,13 +147,15 @@ def train(
         NonFiniteError: a loss or gradient stopped being finite; the checkpoints before it are kept.
     """
     config, step = _common(runs)
-    devices = devices or jax.local_devices()
-    console = console or Console(stderr=True)
-    check_batch(config.train.batch, devices)
+    devices = devices or jax.devices()
+    rows = own_rows(devices)
+    console = console or Console(stderr=True, quiet=not processes.first())
+    check_batch(config.train, devices)
     settings = config.train
     placement = replicated(devices)
-    for run in runs:
-        run.folder.mkdir(parents=True, exist_ok=True)
+    if processes.first():
+        for run in runs:
+            run.folder.mkdir(parents=True, exist_ok=True)
     images = jax.device_put(dataset.train.images, placement)
     constants = jax.device_put(constants_of(config), placement)
     run_steps = compile_steps(config, devices, len(runs), constants=len(constants))
@@ -165,28 +172,31 @@ def train(
     ):
         kept = {"keep": settings.keep, "keep_every": settings.keep_every}
         checkpoints = [files.enter_context(Checkpoints(run.folder, **kept)) for run in runs]
-        logs = [files.enter_context(Log(run.folder, start=step)) for run in runs]
+        # One process tells what all of them do.
+        told = runs if processes.first() else []
+        logs = [files.enter_context(Log(run.folder, start=step)) for run in told]
 
         def save(step: int, state: State) -> None:
             for run, own_checkpoints, own in zip(runs, checkpoints, apart(state), strict=True):
+                _check_finite_state(host_arrays(own), step, run.folder)
                 own_checkpoints.save(step, own, run.config)
 
         state = _start(runs, checkpoints, devices)
-        while step < settings.steps and interrupts.received is None:
+        while step < settings.steps and processes.signal_of_any(interrupts.received) is None:
             called = time.monotonic()
             count = min(settings.steps_per_call, settings.steps - step)
-            batches = [device_batches(r.config, step, count, len(images), len(devices)) for r in runs]
+            batches = [device_batches(r.config, step, count, len(images), len(devices))[rows] for r in runs]
             batches = batches[0] if len(runs) == 1 else np.stack(batches, axis=1)
             if flops is None:
                 # Of one step, since a loop's body counts once. What is traced here serves the call too.
                 flops = _flops(run_steps.lower(state, images, batches, *constants)) * len(devices) * len(runs)
             with jax.profiler.trace(str(profile)) if profile and step == second else nullcontext():
                 state, metrics = run_steps(state, images, batches, *constants)
-                # Before jax 0.8 pmap's results have a layout of their own, which Orbax does not know and for
-                # which the program would be compiled a second time. Later this does nothing.
-                state = jax.device_put(state, placement)
+                state = _replaced(state, placement)
                 # Reading the metrics also awaits the call: fake CPU devices must not run ahead.
                 metrics = {k: np.asarray(values).reshape(len(runs), count) for k, values in metrics.items()}
+            for own_checkpoints in checkpoints:
+                own_checkpoints.check()
             for i, run in enumerate(runs):
                 _check_finite({name: values[i] for name, values in metrics.items()}, step, run.folder)
             before, step = step, step + count
@@ -203,13 +213,15 @@ def train(
             last = step == settings.steps
             if last or _passed(settings.sample_every, before, step):
                 for run, make, own in zip(runs, samples, apart(state), strict=True):
-                    _save_samples(run.folder, step, *make(own))
+                    _check_finite_state(host_arrays(own), step, run.folder)
+                    if told:
+                        _save_samples(run.folder, step, *make(local_copy(own)))
             if last or _passed(settings.checkpoint_every, before, step):
                 save(step, state)
                 saved = step
         if step != saved:
             save(step, state)
-    return interrupts.received
+    return processes.signal_of_any(interrupts.received)
 
 
 def _common(runs: Sequence[Run]) -> tuple[Config, int]:
@@ -259,6 +271,23 @@ def _apart(runs: Sequence[Run], placement: NamedSharding) -> Callable[[State], I
     return lambda states: (one(states, i) for i in range(len(runs)))
 
 
+def _replaced(state: State, placement: NamedSharding) -> State:
+    """What pmap has returned, laid out as it was given.
+
+    Before jax 0.8 pmap's results have a layout of their own, which Orbax does not know and for which the
+    program would be compiled a second time; later this does nothing. Of several processes, each gets a copy
+    on its own devices, and all of them together are the whole.
+    """
+    if jax.process_count() == 1:
+        return jax.device_put(state, placement)
+
+    def whole(leaf: Array) -> Array:
+        copies = [shard.data for shard in leaf.addressable_shards]
+        return jax.make_array_from_single_device_arrays(leaf.shape, placement, copies)
+
+    return jax.tree.map(whole, state)
+
+
 def _flops(lowered: jax.stages.Lowered) -> float:
     """A program's own count of operations on one device; 0 on accelerators, which count compiled ones."""
     return float((lowered.cost_analysis() or {}).get("flops", 0.0))
@@ -274,11 +303,24 @@ def _check_finite(metrics: dict[str, np.ndarray], first: int, run_dir: Path) -> 
     if bad:
         at = min(bad)
         names = ", ".join(f"{name} = {metrics[name][at]}" for name, ok in finite.items() if not ok[at])
-        raise NonFiniteError(
-            f"step {first + at + 1}: {names}; stopped; the checkpoints in {run_dir} are from before. "
-            "The usual cure: a lower learning rate in a new run",
-            run_dir,
+        raise _not_finite(f"step {first + at + 1}: {names}", run_dir)
+
+
+def _check_finite_state(arrays: dict[str, np.ndarray], step: int, run_dir: Path) -> None:
+    """A step's losses and gradients may be finite where the update that it makes of them is not."""
+    bad = [path for path, values in arrays.items() if not np.isfinite(values).all()]
+    if bad:
+        raise _not_finite(
+            f"after step {step} the state is not finite: {bad[0]} and {len(bad) - 1} more", run_dir
         )
+
+
+def _not_finite(what: str, run_dir: Path) -> NonFiniteError:
+    return NonFiniteError(
+        f"{what}; stopped; the checkpoints in {run_dir} are from before. "
+        "The usual cure: a lower learning rate in a new run",
+        run_dir,
+    )
 
 
 def _save_samples(run_dir: Path, step: int, images: np.ndarray, columns: int) -> None:

@@ -150,7 +150,8 @@ def _check_photographs(config: SuperResolutionConfig, there: tuple[int, int, int
 
 
 def _sizes(networks: SuperResolution) -> str:
-    return f"{networks.blocks} blocks, {networks.channels} channels and factor {networks.factor}"
+    over = " over bicubic" if networks.over_bicubic else ""
+    return f"{networks.blocks} blocks, {networks.channels} channels and factor {networks.factor}{over}"
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -1,7 +1,11 @@
 import dataclasses
 import io
+import itertools
 import json
+import resource
 import signal
+import sys
+import time
 
 import jax
 import numpy as np
@@ -13,7 +17,9 @@ from infogan_jax.config import Data, SuperResolutionConfig, Train
 from infogan_jax.data.dataset import Dataset, Split
 from infogan_jax.errors import UserError
 from infogan_jax.networks.tables import SuperResolution
+from infogan_jax.tasks import infogan
 from infogan_jax.training import loop, run_folder
+from infogan_jax.training.checkpoints import Checkpoints
 from infogan_jax.training.loop import replicated
 from infogan_jax.training.run_folder import Run
 
@@ -203,6 +209,72 @@ def test_the_first_value_that_is_not_finite_stops_the_run(tiny_config, digits, t
     assert run_folder.steps(tmp_path) == [0]
     for name, value in checkpoint_arrays(tmp_path, 0).items():
         assert np.isfinite(value).all(), name
+
+
+def test_after_a_nan_at_one_step_and_a_clock_set_back_the_numbers_are_the_same(
+    straight, tiny_config, digits, tmp_path, monkeypatch, checkpoint_arrays
+):
+    step = infogan.step
+
+    def poisoned(config, state, images):
+        new, metrics = step(config, state, images)
+        return new, metrics | {"loss_g": jax.numpy.where(state.step == 13, np.nan, metrics["loss_g"])}
+
+    monkeypatch.setattr(infogan, "step", poisoned)
+    with pytest.raises(loop.NonFiniteError, match=r"^step 14: loss_g = nan; stopped"):
+        run(tiny_config, digits, tmp_path)
+    assert run_folder.steps(tmp_path) == [0, 10]
+    assert [record["step"] for record in records(tmp_path)] == [5, 10]
+    monkeypatch.setattr(infogan, "step", step)
+    # An hour earlier each time that it is looked at.
+    now, hours = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: now() - 3600 * next(hours))
+    run(tiny_config, digits, tmp_path, resume_from=10)
+    assert records(tmp_path) == records(straight)
+    assert_equal(checkpoint_arrays(tmp_path, 20), checkpoint_arrays(straight, 20))
+    seconds = [json.loads(line)["seconds"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert seconds == sorted(seconds) and seconds[-1] < 1000
+
+
+def test_a_state_that_is_not_finite_is_not_saved(tiny_config, digits, tmp_path, monkeypatch):
+    step = infogan.step
+
+    def overflowing(config, state, images):
+        # The losses and gradients are finite, and what the update makes of them isn't.
+        new, metrics = step(config, state, images)
+        return new.replace(params=jax.tree.map(lambda x: x / 0, new.params)), metrics
+
+    monkeypatch.setattr(infogan, "step", overflowing)
+    with pytest.raises(loop.NonFiniteError, match=r"^after step 1 the state is not finite: state.params"):
+        run(settings(tiny_config, steps=1), digits, tmp_path)
+    assert run_folder.steps(tmp_path) == [0]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_disk_that_fills_during_a_checkpoint_leaves_those_before(
+    tiny_config, digits, tmp_path, monkeypatch, straight, checkpoint_arrays, capfd
+):
+    # The system refuses to let a file grow as it does on a full disk: with another number, at the same place.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    save = Checkpoints.save
+
+    def filled(self, step, state, config):
+        if step == 10:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+        save(self, step, state, config)
+
+    monkeypatch.setattr(Checkpoints, "save", filled)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    try:
+        with pytest.raises(
+            UserError, match=r"a checkpoint can't be written \(.*[Ff]ile too large.*make room"
+        ):
+            run(tiny_config, digits, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert run_folder.newest_whole(tmp_path) == (0, {})
+    assert_equal(checkpoint_arrays(tmp_path, 0), checkpoint_arrays(straight, 0))
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_devices_that_cannot_share_the_batch_are_refused(tiny_config, digits, tmp_path):
