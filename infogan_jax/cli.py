@@ -5,33 +5,35 @@ takes long, and answered with one line and exit status 2.
 """
 
 import os
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+import numpy as np
 import tyro
 
-from infogan_jax.command_line import choices, command, parse, program
-from infogan_jax.config import Config, differences, flag, limits, validate
+from infogan_jax.command_line import choices, command, parse, program, say
+from infogan_jax.config import Config, differences, flag, limits, to_json, validate
 from infogan_jax.data import sources
 from infogan_jax.errors import UserError
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
 from infogan_jax.training import run_folder
+from infogan_jax.training.preparation import (
+    check_arrays,
+    check_images,
+    check_new_folder,
+    check_resumed,
+    check_writable,
+)
 from infogan_jax.training.run_folder import Run
 
-# What a resumed run may change: none of these alters what a step computes.
-_MAY_CHANGE = {
-    "train.steps",
-    "train.steps_per_call",
-    "train.checkpoint_every",
-    "train.keep",
-    "train.keep_every",
-    "train.sample_every",
-}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,18 @@ class _TrainOptions:
     compilation_cache: bool = True
     """Keep compiled programs in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says, so that the
     next run starts sooner."""
+    distributed: bool = False
+    """This is one of several processes that train together, each on its own devices (docs/distributed.md).
+    Cloud TPU, GKE, SLURM and Open MPI say which; elsewhere --coordinator, --processes and --process do."""
+    coordinator: str | None = None
+    """Of several processes: HOST:PORT of process 0."""
+    processes: int | None = None
+    """Of several processes: how many there are."""
+    process: int | None = None
+    """Of several processes: the number of this one, from 0."""
+    process_timeout: int = 300
+    """Of several processes: seconds to wait for the others to come, and after which a silent one counts as
+    dead."""
 
     @property
     def folder(self) -> Path:
@@ -71,11 +85,17 @@ class _TrainOptions:
 
 @dataclass(frozen=True)
 class _EvalOptions:
-    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")] = field()
-    """The run's folder, as train.py printed it; or a folder that holds runs, which are then compared."""
+    run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")] = field()
+    """The run's folder, as train.py printed it; or a folder that holds runs, which are then compared; or
+    several of either, of which one page is made."""
     step: int | None = None
     """The step of the checkpoint; the newest by default. The report and figures of the run are those of
     the checkpoint that was measured last."""
+    export: Path | None = None
+    """Instead of measuring, write the generator and Q to this file, which needs no run: NAME.jax for
+    infogan_jax.load, on CPU, CUDA and TPU; NAME.onnx for ONNX runtimes, with Q in NAME-codes.onnx."""
+    out: Path = Path("comparison.html")
+    """The page about several runs."""
     compilation_cache: bool = True
     """Keep compiled programs in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says."""
 
@@ -102,15 +122,15 @@ def _answer(command: Callable[[list[str]], int], argv: list[str]) -> int:
     try:
         return command(argv)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 2
     except OSError as error:
         # A path that can't be looked at, a full disk: what the system says of it is the reason.
-        print(f"error: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
         # Outside the training loop, which catches signals itself, there is nothing to save.
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return 128 + signal.SIGINT
 
 
@@ -121,41 +141,124 @@ def _train(argv: list[str]) -> int:
         raise UserError(f"there is no experiment {experiment!r}: {choices(experiment, list(EXPERIMENTS))}")
     options = _parse_train(experiment, EXPERIMENTS[experiment], rest)
     _check_seeds(options)
-    runs = _resumed(options, rest, experiment if named else None) if options.resume else _new(options)
+    _check_processes(options)
+    if not options.distributed:
+        return _train_parsed(options, rest, experiment if named else None)
+
+    from infogan_jax.training import processes
+
+    processes.join(options.coordinator, options.processes, options.process, options.process_timeout)
+    return processes.with_others(lambda: _train_parsed(options, rest, experiment if named else None))
+
+
+def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | None) -> int:
+    """Checks and trains, alone or as one of several processes."""
+    runs, devices = _together(options, lambda: _checked(options, argv, experiment))
+    config = runs[0].config
+    dataset = _together(options, lambda: sources.load(config.data))
+
+    from infogan_jax.training import memory, processes
+    from infogan_jax.training.runs import grouped, train_all
+
+    with ExitStack() as held:
+        if options.distributed:
+            told = [(to_json(run.config), str(run.folder), run.resume_from) for run in runs]
+            processes.check_same("the options", repr(told).encode())
+            processes.check_same("the images", np.ascontiguousarray(dataset.train.images))
+        at_once = len(runs) if options.together else 1
+        _together(options, lambda: memory.check(config, dataset.train.images.nbytes, devices, at_once))
+        _together(options, lambda: processes.first() and _hold(runs, held))
+        if processes.first():
+            print(f"run folder: {options.folder}", flush=True)
+        groups = grouped(runs, together=options.together)
+        stopped, failed = train_all(groups, dataset, devices, options.profile)
+        if options.distributed:
+            processes.leave()
+        if stopped:
+            go_on = _resume_command(options, config)
+            say(f"stopped by {stopped.name}; everything is saved. Go on with: {go_on}")
+            return 128 + stopped
+        if processes.first() and options.seeds:
+            done = [run.folder for run in runs if run.folder not in failed]
+            if done:
+                _measure_all(done, options.folder, dataset)
+        elif processes.first() and not failed:
+            _measure(options.folder, None, dataset)
+    return 1 if failed else 0
+
+
+def _together(options: _TrainOptions, call: Callable[[], T]) -> T:
+    """A check that all processes must pass."""
+    if not options.distributed:
+        return call()
+    from infogan_jax.training import processes
+
+    return processes.agreed(call)
+
+
+def _checked(options: _TrainOptions, argv: list[str], experiment: str | None) -> tuple[list[Run], list]:
+    """The runs and their devices; refuses what is wrong with them before anything is written or loaded."""
+    runs = _resumed(options, argv, experiment) if options.resume else _new(options)
     for run in runs:
         validate(run.config)
     config = runs[0].config
     if options.profile:
-        _check_writable(options.profile)
+        check_writable(options.profile)
         if config.train.steps - (runs[0].resume_from or 0) <= config.train.steps_per_call:
             raise UserError(
                 "--profile shows the program's second call, and there is one: lower "
                 f"--train.steps-per-call {config.train.steps_per_call}"
             )
     image_shape = sources.check(config.data)
-    _check_images(config, image_shape)
+    check_images(config, image_shape)
+
+    from infogan_jax.training import memory
+
+    memory.check_data(sources.nbytes(config.data), "take fewer with --data.limit or --data.render")
     devices = _devices(config, options.require_accelerator)
+    for run in runs:
+        check_arrays(run)
     if options.compilation_cache:
         _cache_compilations()
+    return runs, devices
 
-    dataset = sources.load(config.data)
 
-    from infogan_jax.training.runs import grouped, train_all
+def _hold(runs: list[Run], held: ExitStack) -> None:
+    """Keeps other trainings out of the runs' folders, and makes sure that none has been there meanwhile."""
+    from infogan_jax.training.lock import locked
+    from infogan_jax.training.recovery import go_back
 
-    print(f"run folder: {options.folder}", flush=True)
-    groups = grouped(runs, together=options.together)
-    stopped, failed = train_all(groups, dataset, devices, options.profile)
-    if stopped:
-        go_on = _resume_command(options, config)
-        print(f"stopped by {stopped.name}; everything is saved. Go on with: {go_on}", file=sys.stderr)
-        return 128 + stopped
-    if options.seeds:
-        done = [run.folder for run in runs if run.folder not in failed]
-        if done:
-            _measure_all(done, options.folder, dataset)
-    elif not failed:
-        _measure(options.folder, None, dataset)
-    return 1 if failed else 0
+    for run in runs:
+        held.enter_context(locked(run.folder))
+        if run.resume_from is None:
+            check_new_folder(run.folder)
+        elif go_back(run.folder) != run.resume_from:
+            raise UserError(f"{run.folder} was trained meanwhile: start again")
+
+
+def _check_processes(options: _TrainOptions) -> None:
+    given = {
+        "--coordinator": options.coordinator,
+        "--processes": options.processes,
+        "--process": options.process,
+    }
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) < 3 and not options.distributed:
+        named = ", ".join(name for name in given if name not in missing)
+        raise UserError(f"{named}: only with --distributed, which makes this one of several processes")
+    if 0 < len(missing) < 3:
+        raise UserError(f"{', '.join(missing)}: give all three of {', '.join(given)}, or none")
+    if options.process_timeout < 1:
+        raise UserError(f"--process-timeout is {options.process_timeout}: it must be 1 or more")
+    if missing:
+        return
+    if not re.fullmatch(r".+:[1-9]\d{0,4}", options.coordinator):
+        raise UserError(f"--coordinator is {options.coordinator}: it must be HOST:PORT")
+    if options.processes < 1 or not 0 <= options.process < options.processes:
+        raise UserError(
+            f"--process is {options.process} and --processes is {options.processes}: processes are counted "
+            "from 0 to one less than there are"
+        )
 
 
 def _resume_command(options: _TrainOptions, config: Config) -> str:
@@ -184,7 +287,7 @@ def _new(options: _TrainOptions) -> list[Run]:
     if options.seeds and run_folder.steps(options.folder):
         raise UserError(f"{options.folder} is a run itself: name another folder for those of --seeds")
     for folder in options.folders.values():
-        _check_new_folder(folder)
+        check_new_folder(folder)
     return [Run(replace(options.config, seed=seed), folder) for seed, folder in options.folders.items()]
 
 
@@ -203,7 +306,7 @@ def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) ->
             raise UserError(f"{run.folder} and {first.folder} differ in {names}: resume them one by one")
     for seed, folder in options.folders.items():
         if seed not in begun:
-            _check_new_folder(folder)
+            check_new_folder(folder)
             runs[seed] = Run(replace(first.config, seed=seed), folder)
     return [runs[seed] for seed in options.folders]
 
@@ -220,69 +323,25 @@ def _parse_train(experiment: str, defaults: Config, argv: list[str]) -> _TrainOp
 
 def _resumed_run(options: _TrainOptions, argv: list[str], experiment: str | None, folder: Path) -> Run:
     """One run to go on with: the options once more, on top of the run's own settings."""
-    step = run_folder.find_step(folder)
-    _check_writable(folder)
+    step, _ = run_folder.newest_whole(folder)
+    check_writable(folder)
     stored = run_folder.config(folder, step)
     if experiment not in (None, stored.experiment):
         raise UserError(f"{folder} is a run of {stored.experiment}, not of {experiment}")
     config = _parse_train(stored.experiment, stored, argv).config
-    changed = [path for path in differences(stored, config) if path not in _MAY_CHANGE]
-    if changed:
-        allowed = ", ".join(sorted(map(flag, _MAY_CHANGE)))
-        raise UserError(f"{', '.join(map(flag, changed))} can't change in a resumed run; {allowed} can")
-    if config.train.steps < step:
-        raise UserError(f"{folder} is at step {step} already: --train.steps must be {step} or more")
+    check_resumed(stored, config, folder, step)
     return Run(config, folder, step)
 
 
-def _check_new_folder(folder: Path) -> None:
-    if folder.is_symlink() and not folder.exists():
-        raise UserError(f"{folder} is a link to what isn't there: name a folder with --run-dir")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: name a folder with --run-dir")
-    _check_writable(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not run_folder.was_only_begun(folder):
-        is_run = bool(run_folder.steps(folder))
-        advice = "--resume goes on, --run-dir takes another" if is_run else "see --run-dir"
-        raise UserError(f"{folder} is there already and not empty: {advice}")
-
-
-def _check_writable(folder: Path) -> None:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-        raise UserError(f"{folder} can't be written: {there} is no folder that you may write to")
-
-
-def _check_images(config: Config, there: tuple[int, int, int]) -> None:
-    made = config.networks.image_shape
-    if made != there:
-        cures = {
-            "folder": f"cut them with --data.crop {made[0]} or resize them with --data.size {made[0]}",
-            "tfds": f"resize them with --data.size {made[0]}",
-        }
-        cure = "take a set of that shape with --data.name"
-        if made[0] == made[1] and made[2] == there[2]:
-            cure = cures.get(config.data.source, cure)
-        elif config.data.source == "folder" and (made[2], there[2]) == (1, 3):
-            cure = "make them grey with --data.grey"
-        raise UserError(
-            f"{config.data.name} has images of {_by(there)}, but the networks of {config.experiment} are "
-            f"for {_by(made)}: {cure}, or another experiment"
-        )
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
-
-
 def _devices(config: Config, require_accelerator: bool) -> list:
-    """All local devices, said aloud: a silent fallback to the CPU is the costliest surprise."""
+    """The devices of all processes, said aloud: a silent fallback to the CPU is the costliest surprise."""
     import jax
 
+    from infogan_jax.training import processes
     from infogan_jax.training.devices import check_batch
 
     try:
-        devices = jax.local_devices()
+        devices = jax.devices()
     except (RuntimeError, AssertionError) as error:
         asked = os.environ.get("JAX_PLATFORMS", "")
         reason = str(error).split("\n")[0] or type(error).__name__
@@ -291,14 +350,17 @@ def _devices(config: Config, require_accelerator: bool) -> list:
             "or install that platform's extra"
         ) from error
     kind = devices[0]
-    print(f"devices: {len(devices)} x {kind.platform} ({kind.device_kind})", flush=True)
+    if processes.first():
+        count = jax.process_count()
+        spread = f" in {count} processes" if count > 1 else ""
+        print(f"devices: {len(devices)} x {kind.platform} ({kind.device_kind}){spread}", flush=True)
     if require_accelerator and kind.platform == "cpu":
         raise UserError(
             "--require-accelerator, and JAX finds only the CPU: install an extra "
             f'({shlex.quote(sys.executable)} -m pip install "infogan-jax[cuda13]", [cuda12] or [tpu]) '
             "or leave the option out"
         )
-    check_batch(config.train.batch, devices)
+    check_batch(config.train, devices)
     return devices
 
 
@@ -312,19 +374,56 @@ def _evaluate(argv: list[str]) -> int:
         "Measures a run's checkpoint and writes its report. "
         f"`{program()} figures RUN_DIR ...` draws the paper's figures from runs.",
     )
+    if not options.run_dirs:
+        raise UserError(f"{program()} needs RUN_DIR, the folder of a run, as train.py printed it")
     if options.step is not None and options.step < 0:
         raise UserError(f"--step is {options.step}: it must be 0 or more")
-    several = not run_folder.steps(options.run_dir) and run_folder.runs_in(options.run_dir)
-    if several and options.step is not None:
-        raise UserError(f"--step is of one run, but {options.run_dir} holds {len(several)}: name one of them")
+    if len(options.run_dirs) > 1:
+        return _compare(options)
+    (run_dir,) = options.run_dirs
+    several = not run_folder.steps(run_dir) and run_folder.runs_in(run_dir)
+    for name in ("step", "export"):
+        if several and getattr(options, name) is not None:
+            raise UserError(f"--{name} is of one run, but {run_dir} holds {len(several)}: name one of them")
     if not several:
-        run_folder.find_step(options.run_dir, options.step)
-    _check_writable(options.run_dir)
+        run_folder.find_step(run_dir, options.step)
+    if options.export:
+        from infogan_jax.export.files import export_run
+
+        for file in export_run(run_dir, options.export, step=options.step):
+            print(f"exported: {file}")
+        return 0
+    check_writable(run_dir)
     if options.compilation_cache:
         _cache_compilations()
     if several:
-        return _measure_all(several, options.run_dir, None)
-    return _measure(options.run_dir, options.step, None)
+        return _measure_all(several, run_dir, None)
+    return _measure(run_dir, options.step, None)
+
+
+def _compare(options: _EvalOptions) -> int:
+    """One page about several runs."""
+    for name in ("step", "export"):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name} is of one run, but {len(options.run_dirs)} folders are named")
+    runs = []
+    for folder in options.run_dirs:
+        inside = [] if run_folder.steps(folder) else run_folder.runs_in(folder)
+        runs += inside or [folder]
+    for run in runs:
+        run_folder.find_step(run)
+        check_writable(run)
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise UserError("a run is named twice: name each once")
+    check_writable(options.out.parent)
+    if options.compilation_cache:
+        _cache_compilations()
+
+    from infogan_jax.evaluation.comparison import write_comparison
+
+    write_comparison(options.out, runs)
+    print(f"comparison: {options.out}")
+    return 0
 
 
 def _measure(run_dir: Path, step: int | None, dataset: "sources.Dataset | None") -> int:
@@ -332,7 +431,9 @@ def _measure(run_dir: Path, step: int | None, dataset: "sources.Dataset | None")
 
     for line in evaluate(run_dir, step=step, dataset=dataset).headline:
         print(line)
-    print(f"report: {run_dir / 'report.html'}")
+    for page in ("report", "explorer"):
+        if (run_dir / f"{page}.html").exists():
+            print(f"{page}: {run_dir / f'{page}.html'}")
     return 0
 
 
@@ -344,7 +445,7 @@ def _draw_figures(argv: list[str]) -> int:
     options = parse(_FigureOptions, argv, f"{program()} figures", description)
     if not options.run_dirs:
         raise UserError("figures needs the folder of a run, as train.py printed it")
-    _check_writable(options.out)
+    check_writable(options.out)
 
     from infogan_jax.evaluation.paper import draw_figures
 

@@ -53,6 +53,12 @@ def _one_line(box: str, prog: str) -> str:
     return f"{' '.join(reason.splitlines())}{hint}; see {prog} --help"
 
 
+def say(line: str) -> None:
+    """A line on standard error, if anything is there to read it: a terminal may have been closed."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
 def command() -> str:
     """What to type in this shell to get here again, whichever environment is active."""
     script = sys.argv[0]

@@ -13,7 +13,7 @@ from cattrs.strategies import configure_tagged_union
 
 from infogan_jax.codes import Code, LatentCodes, Normal, Uniform
 from infogan_jax.errors import UserError
-from infogan_jax.networks.tables import Autoencoder, Networks
+from infogan_jax.networks.tables import Autoencoder, Networks, SuperResolution
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,10 @@ class Train:
     """Training steps in all."""
     batch: int = 128
     """Images in a step, over all devices."""
+    microbatch: int = 0
+    """Images at a time, over all devices, where a batch takes more memory than there is; the update is that
+    of the batch, up to rounding. But batch norm normalises each microbatch by itself, and its running
+    statistics and code invariance are means over microbatches. 0: the whole batch."""
     steps_per_call: int = 25
     """Steps in one call of the compiled program; metrics are logged once a call."""
     checkpoint_every: int = 500
@@ -164,6 +168,46 @@ class AutoencoderConfig(Config):
     """Nanometres a pixel: edges are then measured in nm; 0: in pixels."""
 
 
+@dataclass(frozen=True)
+class Content:
+    """The content error: how far an enlarged image may stray from the true one."""
+
+    error: Literal["l1", "l2", "vgg19", "efficientnet-lite0"] = "l2"
+    """l1, l2: of the pixels (l2 is SRGAN's eq. 4); vgg19, efficientnet-lite0: of that network's feature maps
+    (eq. 5)."""
+    layer: str = ""
+    """Of features: the layer, of vgg19 conv1_1 to conv5_4, of efficientnet-lite0 a stage from 1 to 9."""
+    weights: Path | None = None
+    """Of vgg19: the file with its weights, torchvision's .pth or .safetensors or Keras' .h5. Those of
+    efficientnet-lite0 come from the extra features."""
+    rescale: float = 1.0
+    """Of features: what they are multiplied by before they are compared."""
+
+    @property
+    def has_features(self) -> bool:
+        """Whether feature maps are compared, not pixels."""
+        return self.error not in ("l1", "l2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperResolutionConfig(Config):
+    """An experiment of `tasks/superresolution.py`."""
+
+    networks: SuperResolution
+    content: Content = Content()
+    adversarial_weight: float = 0.0
+    """Weight of the adversarial term; 0: content alone, and no discriminator."""
+    init_from: Path | None = None
+    """The folder of an earlier run, with the same networks, whose generator this one begins with; of a folder
+    with several seeds' runs, that of the same seed."""
+    low_crop: int = 24
+    """Side in pixels of the low-resolution crops in a batch."""
+    learning_rate: float = 1e-4
+    """Learning rate of Adam, of both players."""
+    drop_after: int = 0
+    """Steps after which the learning rate is a tenth; 0: never."""
+
+
 _POSITIVE = (lambda v: v > 0 and math.isfinite(v), "a number above 0")
 _NOT_NEGATIVE = (lambda v: v >= 0 and math.isfinite(v), "0 or more")
 _COUNT = (lambda v: v >= 1, "1 or more")
@@ -178,6 +222,7 @@ _LIMITS: dict[type[Config], dict[str, tuple[Callable[[Any], bool], str]]] = {
         "data.render": _NOT_NEGATIVE,
         "train.steps": (lambda v: 1 <= v < 2**31, "1 or more, and below 2^31"),
         "train.batch": (lambda v: 2 <= v <= 2**20, "2 or more (batch norm needs two) and at most 2^20"),
+        "train.microbatch": _NOT_NEGATIVE,
         "train.steps_per_call": _COUNT,
         "train.checkpoint_every": _COUNT,
         "train.keep": _COUNT,
@@ -203,6 +248,13 @@ _LIMITS: dict[type[Config], dict[str, tuple[Callable[[Any], bool], str]]] = {
         "learning_rate": _POSITIVE,
         "scale": _POSITIVE,
         "pixel_size": _NOT_NEGATIVE,
+    },
+    SuperResolutionConfig: {
+        "content.rescale": _POSITIVE,
+        "adversarial_weight": _NOT_NEGATIVE,
+        "low_crop": _COUNT,
+        "learning_rate": _POSITIVE,
+        "drop_after": _NOT_NEGATIVE,
     },
 }
 
@@ -252,6 +304,14 @@ def validate(config: Config) -> None:
                 f"{flag(f'data.{name}')} is given, but --data.source is {config.data.source}, "
                 f"not {' or '.join(sources)}: leave it out, or set it to {_default(name)}"
             )
+    batch, microbatch = config.train.batch, config.train.microbatch
+    if microbatch and (batch % microbatch or microbatch == 1):
+        allowed = [n for n in range(2, min(batch, 4096) + 1) if batch % n == 0]
+        near = min(allowed, key=lambda n: abs(n - microbatch))
+        raise UserError(
+            f"--train.microbatch is {microbatch}: it must be 2 or more and divide --train.batch {batch}, as "
+            f"{near} does"
+        )
     if config.data.source == "scenes" and not config.data.render:
         raise UserError("--data.render is 0: say how many images of the scene to render")
     if config.data.crop and config.data.size:
@@ -269,6 +329,22 @@ def validate(config: Config) -> None:
             raise UserError(
                 "--objective.plain-gan leaves Q the bound alone: set --objective.invariance.weight 0"
             )
+    if isinstance(config, SuperResolutionConfig):
+        _validate_superresolution(config)
+
+
+def _validate_superresolution(config: SuperResolutionConfig) -> None:
+    content = config.content
+    if content.has_features != bool(content.layer):
+        raise UserError(
+            f"--content.layer is {content.layer!r}, but --content.error is {content.error}: name a layer for "
+            "the features of a network, and none for pixels"
+        )
+    if content.weights and content.error != "vgg19":
+        raise UserError(
+            f"--content.weights is {content.weights}, but --content.error is {content.error}: only vgg19 "
+            "takes a file, so leave it out"
+        )
 
 
 def differences(old: Config, new: Config) -> list[str]:
@@ -282,12 +358,16 @@ def differences(old: Config, new: Config) -> list[str]:
     return compare(to_json(old), to_json(new), "")
 
 
-_TASKS = {InfoGANConfig: "infogan", AutoencoderConfig: "autoencoder"}
+_TASKS = {
+    InfoGANConfig: "infogan",
+    AutoencoderConfig: "autoencoder",
+    SuperResolutionConfig: "superresolution",
+}
 
 _converter = cattrs.Converter(forbid_extra_keys=True)
 configure_tagged_union(Code, _converter, tag_name="kind")
 configure_tagged_union(Union[Uniform, Normal], _converter, tag_name="kind")  # noqa: UP007
-_AnyConfig = InfoGANConfig | AutoencoderConfig
+_AnyConfig = InfoGANConfig | AutoencoderConfig | SuperResolutionConfig
 configure_tagged_union(_AnyConfig, _converter, tag_name="task", tag_generator=_TASKS.__getitem__)
 _converter.register_unstructure_hook(Path, str)
 _converter.register_structure_hook(Path, lambda value, _: Path(value))

@@ -3,7 +3,17 @@
 from dataclasses import replace
 
 from infogan_jax.codes import Categorical, LatentCodes, Uniform
-from infogan_jax.config import AutoencoderConfig, Data, InfoGANConfig, Invariance, Objective, Optimizer, Train
+from infogan_jax.config import (
+    AutoencoderConfig,
+    Content,
+    Data,
+    InfoGANConfig,
+    Invariance,
+    Objective,
+    Optimizer,
+    SuperResolutionConfig,
+    Train,
+)
 from infogan_jax.networks import tables
 
 # InfoGAN's MNIST experiment: section 7.2 and appendix C.1.
@@ -187,6 +197,53 @@ MNIST_AUTOENCODER = replace(
     train=replace(MASKS.train, batch=128),
 )
 
+# Super-resolution of photographs, small enough for a CPU. First by content alone ...
+# python train.py wildlife-content --data.folder DIR
+WILDLIFE_CONTENT = SuperResolutionConfig(
+    experiment="wildlife-content",
+    data=Data("folder", "photographs", crop=160),
+    networks=tables.SRGAN_SMALL,
+    low_crop=16,
+    learning_rate=1e-3,
+    drop_after=2000,
+    train=Train(steps=2400, batch=8, steps_per_call=20),
+)
+
+# ... then, from that run, by features and a discriminator. The rescaling gives bicubic enlargements of
+# training crops as large an error by features as by pixels.
+# python train.py wildlife --data.folder DIR --init-from runs/wildlife-content-s0
+WILDLIFE = replace(
+    WILDLIFE_CONTENT,
+    experiment="wildlife",
+    content=Content("efficientnet-lite0", "4", rescale=1 / 170),
+    adversarial_weight=1e-3,
+    learning_rate=1e-4,
+    drop_after=0,
+    train=replace(WILDLIFE_CONTENT.train, steps=900),
+)
+
+# SRGAN as its paper has it: section 3.2, there on 350,000 images of ImageNet. Not run: for an accelerator.
+# python train.py srresnet --data.folder DIR
+SRRESNET = replace(
+    WILDLIFE_CONTENT,
+    experiment="srresnet",
+    networks=tables.SRGAN,
+    low_crop=24,
+    learning_rate=1e-4,
+    drop_after=0,
+    train=Train(steps=1_000_000, batch=16, checkpoint_every=5000, sample_every=5000),
+)
+
+# python train.py srgan --data.folder DIR --init-from runs/srresnet-s0 --content.weights vgg19.pth
+SRGAN = replace(
+    SRRESNET,
+    experiment="srgan",
+    content=Content("vgg19", "conv5_4", rescale=1 / 12.75),
+    adversarial_weight=1e-3,
+    drop_after=100_000,
+    train=replace(SRRESNET.train, steps=200_000),
+)
+
 EXPERIMENTS = {
     preset.experiment: preset
     for preset in (
@@ -207,6 +264,10 @@ EXPERIMENTS = {
         MASKS,
         DIGITS_AUTOENCODER,
         MNIST_AUTOENCODER,
+        WILDLIFE_CONTENT,
+        WILDLIFE,
+        SRRESNET,
+        SRGAN,
     )
 }
 

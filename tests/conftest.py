@@ -16,6 +16,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from infogan_jax.codes import Categorical, LatentCodes, Uniform
 from infogan_jax.config import Data, InfoGANConfig, Invariance, Objective, Train
@@ -25,6 +26,13 @@ from infogan_jax.training import loop, run_folder
 from infogan_jax.training.checkpoints import Checkpoints, abstract
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Drawn cases (tests/test_properties.py): the same at each run; `--hypothesis-profile=large` draws more, anew.
+# How long one takes says nothing on a machine that others use too.
+_ANY_PACE = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
+settings.register_profile("usual", max_examples=300, derandomize=True, **_ANY_PACE)
+settings.register_profile("large", max_examples=3000, **_ANY_PACE)
+settings.load_profile("usual")
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from infogan_jax.config import flag
 from infogan_jax.experiments import EXPERIMENTS
 
 ROOT = Path(__file__).parents[1]
+SMALL_CROPS = "--data.folder photographs --data.crop 160 --low-crop 4"
 SMALL = ["--train.batch", "32", "--train.steps-per-call", "10", "--train.checkpoint-every", "20"]
 
 
@@ -329,6 +330,49 @@ def test_an_autoencoder_of_a_folder_of_images(layouts, environment, tmp_path):
     assert again.stdout.splitlines() == done.stdout.splitlines()[2:]
 
 
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder of six colour images of two sizes."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for i in range(6):
+        pixels = np.random.default_rng(i).integers(0, 256, (9, 7, 3), np.uint8)
+        size = (40, 33) if i % 2 else (33, 40)
+        Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder
+
+
+def test_a_super_resolver_by_content_and_then_with_a_discriminator(photographs, environment, tmp_path):
+    networks = ("--networks.blocks", 1, "--networks.channels", 4, "--networks.discriminator-channels", 2)
+    options = ("--data.folder", photographs, "--data.crop", 16, "--low-crop", 4, *networks)
+    options += ("--train.batch", 2, "--train.steps", 2, "--seed", 3)
+    first = ("wildlife-content", *options, "--run-dir", "content/s3")
+    done = call(environment, "train.py", *first, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "step 2/2" in done.stderr and re.search(r"l2 [\d.]+  PSNR [\d.]+ dB", done.stderr)
+    told = r"Y-PSNR in dB on 2 held-out images: nearest [\d.]+  bicubic [\d.]+"
+    assert re.fullmatch(told + r"  super resolved -?[\d.]+", done.stdout.splitlines()[2])
+    # By pixels too, as in the paper's SRGAN-MSE: the feature networks' weights may not be there.
+    content = ("--content.error", "l2", "--content.layer", "")
+    second = ("wildlife", *options, *content, "--init-from", "content", "--run-dir", "run")
+    done = call(environment, "train.py", *second, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"l2 [\d.]+  PSNR [\d.]+ dB  D [\d.]+  G [\d.]+", done.stderr)
+    assert re.fullmatch(
+        told + r"  content only -?[\d.]+  super resolved -?[\d.]+", done.stdout.splitlines()[2]
+    )
+    metrics, before = (
+        json.loads((tmp_path / run / "eval/metrics.json").read_text()) for run in ("run", "content/s3")
+    )
+    # What the second began with is what the first ended with.
+    assert metrics["y_psnr"]["content_only"] == before["y_psnr"]["super_resolved"]
+    assert metrics["y_psnr"]["super_resolved"] != before["y_psnr"]["super_resolved"]
+    (tmp_path / "content").rename(tmp_path / "elsewhere")
+    again = call(environment, "eval.py", "run", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "run/eval/metrics.json").read_text()) == metrics
+
+
 REFUSED = {
     "experiment misspelt": (
         "mnst",
@@ -357,6 +401,20 @@ REFUSED = {
         "--train.steps is 2147483648: it must be",
     ),
     "steps per call zero": ("--train.steps-per-call 0", "--train.steps-per-call is 0: it must be 1 or more"),
+    "steps per call beyond all memory": (
+        "--train.steps-per-call 1000000000000",
+        "lower --train.steps-per-call 1000000000000",
+    ),
+    "batch beyond this memory": ("--train.batch 1048576", "lower --train.batch 1048576, or take it in parts"),
+    "rendered images beyond all memory": (
+        "heads --data.render 1000000000000",
+        "take fewer with --data.limit or --data.render",
+    ),
+    "microbatch that doesn't divide the batch": (
+        "--train.microbatch 5",
+        "--train.microbatch is 5: it must be 2 or more and divide --train.batch 96, as 4 does",
+    ),
+    "microbatch the devices can't share": ("--train.microbatch 12", "12 can't be shared by 8 devices evenly"),
     "no checkpoints kept": ("--train.keep 0", "--train.keep is 0: it must be 1 or more"),
     "dtype unknown": ("--model.dtype float16", "invalid choice 'float16' for argument '--model.dtype'"),
     "profile of one call": ("--train.steps 20 --profile prof", "--profile shows the program's second call"),
@@ -398,6 +456,54 @@ REFUSED = {
     "images of another shape": (
         "mnist --data.source digits --data.name digits",
         "digits has images of 8x8x1, but the networks of mnist are for 28x28x1",
+    ),
+    "an adversary without a start": (
+        f"wildlife {SMALL_CROPS}",
+        "--init-from is missing: wildlife goes on from a run by content alone; train that first (",
+    ),
+    "crops larger than the images": (
+        "wildlife-content --data.folder colours --data.crop 8",
+        "--low-crop 16 at factor 4 needs 64 pixels, but photographs has images of 8x8x3: lower it to 2, or",
+    ),
+    "grey photographs": (
+        "wildlife-content --data.folder layouts --data.crop 80",
+        "photographs has images of 80x80x1, but wildlife-content enlarges colour",
+    ),
+    "factor no power of two": (
+        "wildlife-content --networks.factor 3",
+        "factor is 3: it must be a power of two",
+    ),
+    "a layer of pixels": (
+        "wildlife-content --content.layer 4",
+        "--content.layer is '4', but --content.error is l2: name a layer for the features of a network",
+    ),
+    "features without a layer": (
+        "wildlife-content --content.error efficientnet-lite0",
+        "--content.layer is ''",
+    ),
+    "vgg without weights": (
+        f"srgan --init-from run {SMALL_CROPS}",
+        "vgg19's weights are missing: name the file with --content.weights",
+    ),
+    "vgg's weights not there": (
+        f"srgan --init-from run --content.weights vgg.pth {SMALL_CROPS}",
+        "there is no file vgg.pth: name the weights file",
+    ),
+    "no such layer": (
+        f"srgan --init-from run --content.weights vgg.pth {SMALL_CROPS} --content.layer conv6_1",
+        "vgg19 has no layer 'conv6_1': take one of conv1_1, conv1_2,",
+    ),
+    "start from no run": (
+        f"wildlife --content.error l2 --content.layer= --init-from used {SMALL_CROPS}",
+        "used holds no finished checkpoint",
+    ),
+    "start from a run of another kind": (
+        f"wildlife --content.error l2 --content.layer= --init-from other {SMALL_CROPS}",
+        "--init-from other is a run of digits, which enlarges no images",
+    ),
+    "start from a run of other networks": (
+        f"wildlife --content.error l2 --content.layer= --init-from content {SMALL_CROPS} --networks.blocks 2",
+        "--init-from content has a generator of 4 blocks, 32 channels and factor 4, this run one of 2 blocks",
     ),
     "no accelerator": ("--require-accelerator", "--require-accelerator, and JAX finds only the CPU"),
     "folder in use": (
@@ -462,6 +568,14 @@ def desk(tmp_path, monkeypatch):
         for item in ("run", "state"):
             (tmp_path / "damaged" / "checkpoints" / str(step) / item).mkdir(parents=True)
         (tmp_path / "damaged" / "checkpoints" / str(step) / "run" / "run.json").write_text(content)
+    (tmp_path / "photographs").mkdir()
+    for name in "ab":
+        Image.fromarray(np.zeros((160, 160, 3), np.uint8)).save(tmp_path / "photographs" / f"{name}.png")
+    for name, experiment in (("other", "digits"), ("content", "wildlife-content")):
+        for item in ("run", "state"):
+            (tmp_path / name / "checkpoints" / "5" / item).mkdir(parents=True)
+        stored = json.dumps({"config": configuration.to_json(EXPERIMENTS[experiment])})
+        (tmp_path / name / "checkpoints" / "5" / "run" / "run.json").write_text(stored)
     is_dir = Path.is_dir
 
     def looked_at(path):
@@ -502,7 +616,7 @@ def test_train_refuses_with_one_line_and_writes_nothing(line, message, desk, cap
         ("file", "file is no folder"),
         ("used --step -1", "--step is -1: it must be 0 or more"),
         ("used --step last", "Error parsing --step"),
-        ("used again", "Unrecognized options: again"),
+        ("used --again", "Unrecognized options: --again"),
         ("damaged", "damaged/checkpoints/20/run/run.json can't be read, the checkpoint is damaged"),
         ("damaged --step 10", "run.json can't be read, the checkpoint is damaged (KeyError: 'config')"),
         ("figures", "figures needs the folder of a run"),
@@ -553,7 +667,9 @@ def test_a_platform_that_is_not_there_is_named(environment, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_damaged_state_is_named(finished, environment, tmp_path):
+def test_a_damaged_state_is_named_and_a_training_goes_back(
+    finished, environment, tmp_path, checkpoint_arrays
+):
     run = tmp_path / "run"
     shutil.copytree(finished[0] / "runs/digits-s0", run)
     for path in (run / "checkpoints/60/state").rglob("*"):
@@ -562,4 +678,13 @@ def test_a_damaged_state_is_named(finished, environment, tmp_path):
     done = call(environment, "eval.py", "run", cwd=tmp_path)
     lines = done.stderr.splitlines()
     assert done.returncode == 2 and len(lines) == 1, done.stderr
-    assert "checkpoints/60 can't be read, the checkpoint is damaged" in lines[0]
+    assert "checkpoints/60: the checkpoint is damaged, state/" in lines[0]
+    # A training goes back to the one before, and ends where it would have.
+    resumed = call(environment, "train.py", "digits", "--resume", "--run-dir", "run", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (
+        "run/damaged/60 now" in resumed.stderr
+        and "run goes on from step 40; steps 41 to 60" in resumed.stderr
+    )
+    for name, value in checkpoint_arrays(run, 60).items():
+        np.testing.assert_array_equal(value, checkpoint_arrays(finished[0] / "runs/digits-s0", 60)[name])

@@ -20,11 +20,12 @@ from rich.table import Table
 from infogan_jax.config import AutoencoderConfig, ReconstructionError
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.evaluation.evaluate import evaluate, restore
+from infogan_jax.evaluation.evaluate import evaluate
 from infogan_jax.experiments import EXPERIMENTS
 from infogan_jax.images import tile
 from infogan_jax.tasks import autoencoder
 from infogan_jax.training import loop, run_folder
+from infogan_jax.training.checkpoints import restore
 from infogan_jax.training.run_folder import Run
 
 IMAGES = Path(__file__).parents[1] / "images"

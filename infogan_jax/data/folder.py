@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,6 +125,29 @@ def load(
         of_squares = (None if each is None else each[origin] for each in (labels, values))
         splits[split] = Split(np.concatenate(squares[split]), *of_squares)
     return Dataset(name, **splits, num_classes=num_classes, factors=factors)
+
+
+def held_out(folder: Path | None, *, skip_unreadable: bool = False) -> Iterator[np.ndarray]:
+    """The files for testing as they are, whole, where `load` cuts them.
+
+    Args:
+        folder: the directory, laid out as `load` says.
+        skip_unreadable: whether files that can't be read are passed over.
+
+    Yields:
+        In colour, uint8 [height, width, 3], in the order of their names.
+
+    Raises:
+        UserError: a file can't be read.
+    """
+    for file in _layout(folder).files:
+        if file.split != "test":
+            continue
+        try:
+            yield image_files.read(file.path, channels=3)
+        except image_files.Unreadable as reason:
+            if not skip_unreadable:
+                raise _unreadable(folder, {file.path: str(reason)}) from reason
 
 
 class _File(NamedTuple):

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+MAX_PIXELS = 2**26
+"""8192 x 8192. An image of more is refused before it is decoded: it may be meant to fill the memory."""
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm")
 
 # Pillow knows dozens of formats by their content, some of which start other programs.
@@ -44,8 +47,8 @@ def read(file: Path, channels: int | None = None) -> np.ndarray:
         uint8 [H, W, channels].
 
     Raises:
-        Unreadable: the file is empty, damaged, no such image, no file at all, or has so many pixels
-            (`PIL.Image.MAX_IMAGE_PIXELS`) that it may be meant to fill the memory. The message is the reason.
+        Unreadable: the file is empty, damaged, no such image, no file at all, or has more than `MAX_PIXELS`.
+            The message is the reason.
     """
     try:
         if not file.is_file():
@@ -57,6 +60,7 @@ def read(file: Path, channels: int | None = None) -> np.ndarray:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=_FORMATS) as image:
+                check_size(image)
                 grey = image.mode in _GREY if channels is None else channels == 1
                 pixels = np.asarray(_opaque(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB"))
     except Image.UnidentifiedImageError as error:
@@ -66,6 +70,16 @@ def read(file: Path, channels: int | None = None) -> np.ndarray:
     if not pixels.size:
         raise Unreadable("no pixels")
     return pixels.reshape(*pixels.shape[:2], 1 if grey else 3)
+
+
+def check_size(image: Image.Image) -> None:
+    """Refuses an image, of which no more than the header has been read, that has too many pixels.
+
+    Raises:
+        Unreadable: it has more than `MAX_PIXELS`.
+    """
+    if image.width * image.height > MAX_PIXELS:
+        raise Unreadable(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
 
 
 def _opaque(image: Image.Image) -> Image.Image:

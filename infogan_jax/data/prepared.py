@@ -58,9 +58,20 @@ def find(name: str, *, extra: bool = False) -> Prepared:
     train, test = _split_names(folder, info, extra)
     for split in filter(None, (*train, test)):
         for shard in _shards(folder, info, split):
+            if shard.parent != folder:
+                raise UserError(
+                    f"{folder / 'dataset_info.json'} names {shard}, which is not in its folder; "
+                    f"delete {folder}, then {how_to_prepare(name)}"
+                )
             if not shard.is_file() or shard.stat().st_size == 0:
                 raise UserError(f"{shard} is missing or empty; delete {folder}, then {how_to_prepare(name)}")
     return Prepared(folder, train, test)
+
+
+def lengths(folder: Path) -> dict[str, int]:
+    """The number of records of each split of a version's folder that `find` found."""
+    splits = read_json(folder / "dataset_info.json")["splits"]
+    return {split["name"]: sum(map(int, split.get("shardLengths", []))) for split in splits}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 class _Source(NamedTuple):
     image_shape: Callable[[Data], tuple[int, int, int]]
     load: Callable[[Data], Dataset]
+    count: Callable[[Data], int] = lambda data: 0
 
 
 _SOURCES = {
@@ -23,6 +25,7 @@ _SOURCES = {
     "tfds": _Source(
         lambda data: tfds.image_shape(data.name, size=data.size, extra=data.extra),
         lambda data: tfds.load(data.name, size=data.size, extra=data.extra, limit=data.limit),
+        lambda data: tfds.count(data.name, extra=data.extra, limit=data.limit),
     ),
     "folder": _Source(
         lambda data: folder.image_shape(
@@ -41,6 +44,7 @@ _SOURCES = {
     "scenes": _Source(
         lambda data: scenes.image_shape(data.name),
         lambda data: scenes.load(data.name, data.render, -(-data.render // 5)),
+        lambda data: data.render + -(-data.render // 5),
     ),
 }
 
@@ -58,6 +62,15 @@ def check(data: Data) -> tuple[int, int, int]:
         UserError: the source does not have the data.
     """
     return _SOURCES[data.source].image_shape(data)
+
+
+def nbytes(data: Data) -> int:
+    """Bytes of all images, once they are loaded; 0 where that isn't known before.
+
+    Args:
+        data: what `check` has found to be there.
+    """
+    return _SOURCES[data.source].count(data) * math.prod(check(data))
 
 
 def load(data: Data) -> Dataset:

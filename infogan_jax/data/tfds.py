@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from infogan_jax.data import known_sets, prepared
+from infogan_jax.data import image_files, known_sets, prepared
 from infogan_jax.data.dataset import Dataset, Split
 from infogan_jax.data.resize import centre_square
 from infogan_jax.errors import UserError
@@ -42,6 +42,15 @@ def image_shape(name: str, *, size: int = 0, extra: bool = False) -> tuple[int, 
             f"{name} has images of several shapes: resize them to N x N pixels with --data.size N"
         )
     return height, width, channels
+
+
+def count(name: str, *, extra: bool = False, limit: int = 0) -> int:
+    """Images that `load` reads, of all splits; its arguments and exceptions are `load`'s."""
+    found = prepared.find(name, extra=extra)
+    lengths = prepared.lengths(found.folder)
+    train = sum(lengths[split] for split in found.train)
+    sizes = [train, lengths[found.test]] if found.test else [train]
+    return sum(min(size, limit) if limit else size for size in sizes)
 
 
 def load(name: str, *, size: int = 0, extra: bool = False, limit: int = 0) -> Dataset:
@@ -103,7 +112,8 @@ def load(name: str, *, size: int = 0, extra: bool = False, limit: int = 0) -> Da
             _read_split(records, _drawn(indices, limit), parts, shape)
             for records, indices in zip((train, test), chosen, strict=True)
         ]
-    except RuntimeError as error:  # what array_record raises where a file's checksums do not hold
+    # RuntimeError is what array_record raises where a file's checksums do not hold; the rest is of images.
+    except (RuntimeError, zlib.error, image_files.Unreadable, Image.UnidentifiedImageError) as error:
         raise UserError(
             f"a file of {found.folder} is damaged ({error}); "
             f"delete that folder, then {prepared.how_to_prepare(name)}"
@@ -135,6 +145,7 @@ def _stored_shape(name: str, found: prepared.Prepared) -> tuple[int, int, int]:
         raise UserError(
             f"{found.folder} is from an old TFDS: delete it, then {prepared.how_to_prepare(name)}"
         )
+    _check_names(name, described)
     features = described["featuresDict"]["features"]
     image = features.get("image", {}).get("image", {})
     shape = tuple(int(size) for size in image.get("shape", {}).get("dimensions", ()))
@@ -144,6 +155,21 @@ def _stored_shape(name: str, found: prepared.Prepared) -> tuple[int, int, int]:
             f"its features are: {', '.join(features)}"
         )
     return shape
+
+
+def _check_names(name: str, described: Any) -> None:
+    """Refuses classes of others than TFDS: it would import what a feature names."""
+    if isinstance(described, list):
+        described = dict(enumerate(described))
+    if not isinstance(described, dict):
+        return
+    for key, value in described.items():
+        if key == "pythonClassName" and not str(value).startswith("tensorflow_datasets."):
+            raise UserError(
+                f"{name} has a feature of the class {value}, which is no part of TensorFlow Datasets: its "
+                "code is not run; take a set without it"
+            )
+        _check_names(name, value)
 
 
 def _drawn(indices: np.ndarray, limit: int) -> np.ndarray:
@@ -201,10 +227,19 @@ def _decode_pngs(files: list[bytes], shape: tuple[int, int, int]) -> np.ndarray:
     # with a row of zeros above each as PNG's filters take it, decode as one tall image.
     height, width, channels = shape
     above = bytes(1 + width * channels)
-    rows = b"".join(above + zlib.decompress(_deflated_rows(file)) for file in files)
+    rows = b"".join(above + _inflated(_deflated_rows(file), height * len(above)) for file in files)
     size = (width, len(files) * (height + 1))
     tall = Image.frombytes(_MODES[channels], size, zlib.compress(rows, level=0), "zip", _MODES[channels])
     return np.asarray(tall).reshape(len(files), height + 1, width, channels)[:, 1:]
+
+
+def _inflated(deflated: bytes, size: int) -> bytes:
+    """What `size` bytes were deflated to; more of them may be meant to fill the memory."""
+    inflater = zlib.decompressobj()
+    content = inflater.decompress(deflated, size)
+    if len(content) != size or inflater.decompress(inflater.unconsumed_tail, 1):
+        raise zlib.error(f"an image is not of the {size} bytes that its header says")
+    return content
 
 
 def _deflated_rows(file: bytes) -> bytes:
@@ -218,7 +253,8 @@ def _deflated_rows(file: bytes) -> bytes:
 
 
 def _decode_one(file: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    with Image.open(io.BytesIO(file)) as image:
+    with Image.open(io.BytesIO(file), formats=("PNG", "JPEG")) as image:
+        image_files.check_size(image)
         pixels = np.asarray(image.convert(_MODES[shape[2]])).reshape(image.height, image.width, shape[2])
     if any(said not in (-1, size) for said, size in zip(shape, pixels.shape, strict=True)):
         raise UserError(f"an image is {pixels.shape} where the data set says {shape}; prepare it again")

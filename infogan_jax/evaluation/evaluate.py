@@ -1,25 +1,24 @@
-"""Measures a run's checkpoint and writes `eval/metrics.json`, `eval/*.png` and `report.html`."""
+"""Measures a run's checkpoint; writes `eval/metrics.json`, `eval/*.png`, `report.html`, `explorer.html`."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import jax
-
-from infogan_jax.config import AutoencoderConfig, Config, InfoGANConfig, to_json
+from infogan_jax.config import AutoencoderConfig, Config, InfoGANConfig, SuperResolutionConfig, to_json
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.evaluation import autoencoder, infogan
+from infogan_jax.evaluation import autoencoder, infogan, superresolution
+from infogan_jax.evaluation.explorer import write_explorer
 from infogan_jax.evaluation.report import Measurement, write_report
 from infogan_jax.images import write_atomically
-from infogan_jax.tasks.registry import task_of
-from infogan_jax.training import checkpoints, run_folder
+from infogan_jax.training import run_folder
+from infogan_jax.training.checkpoints import restore
 from infogan_jax.training.logging import read_records
 
 _MEASURES: dict[type[Config], Callable[..., Measurement]] = {
     InfoGANConfig: infogan.measure,
     AutoencoderConfig: autoencoder.measure,
+    SuperResolutionConfig: superresolution.measure,
 }
 
 
@@ -47,9 +46,10 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
     measured = _MEASURES[type(config)](config, state, dataset, records, folder)
     run = {"experiment": config.experiment, "seed": config.seed, "step": step}
     measured = measured._replace(metrics=run | measured.metrics)
+    title = f"{config.experiment}, seed {config.seed}"
     write_report(
         run_dir / "report.html",
-        title=f"{config.experiment}, seed {config.seed}",
+        title=title,
         summary=[
             ("Data", f"{dataset.name}: {len(dataset.train.images):,} + {len(dataset.test.images):,} images"),
             ("Step", f"{step:,}"),
@@ -61,23 +61,10 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
         pictures=measured.pictures,
         config_text=json.dumps(to_json(config), indent=2),
     )
+    if isinstance(config, InfoGANConfig):
+        write_explorer(
+            run_dir / "explorer.html", title=title, config=config, state=state, metrics=measured.metrics
+        )
     # The last: where it is, the rest is.
     write_atomically(folder / "metrics.json", (json.dumps(measured.metrics, indent=2) + "\n").encode())
     return measured
-
-
-def restore(run_dir: Path, step: int) -> tuple[Config, Any]:
-    """What a checkpoint holds: the run's configuration and its task's state, on the first device.
-
-    Args:
-        run_dir: the run's folder.
-        step: a step that `run_folder.find_step` found.
-
-    Raises:
-        UserError: the configuration or the arrays can't be read, or are of another version.
-    """
-    config = run_folder.config(run_dir, step)
-    shapes = jax.eval_shape(lambda: task_of(config).init(config, jax.random.key(config.seed)))
-    first = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    with checkpoints.Checkpoints(run_dir, read_only=True) as saved:
-        return config, saved.state(step, checkpoints.abstract(shapes, first))

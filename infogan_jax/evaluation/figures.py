@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from infogan_jax.images import enlarge, tile, write_atomically
@@ -274,6 +275,44 @@ def information_figure(
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="center right")
+    _save_figure(path, figure)
+
+
+def comparison_figure(
+    path: str | os.PathLike[str], logs: Mapping[str, Sequence[Mapping[str, float]]], names: Sequence[str]
+) -> None:
+    """Draws several training logs over each other: a panel for each quantity, a colour for each run.
+
+    Args:
+        path: The PNG file.
+        logs: For each run by its label, its records in the order of their "step".
+        names: The quantities, at least one; a run whose records lack one has no line there.
+
+    Raises:
+        ValueError: If there is no quantity.
+    """
+    if not names:
+        raise ValueError("a comparison of curves needs at least one quantity")
+    columns = min(len(names), 2)
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(5 * columns, 3.2 * rows), dpi=DPI, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel, name in zip(panels, names, strict=False):
+        for index, records in enumerate(logs.values()):
+            points = [(record["step"], record[name]) for record in records if name in record]
+            if points:
+                panel.plot(*zip(*points, strict=True), color=f"C{index % 10}", linewidth=1.2)
+        panel.set_title(name, fontsize=11, parse_math=False)
+        panel.set_xlabel("step")
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    for panel in panels[len(names) :]:
+        panel.set_visible(False)
+    handles = [Line2D([], [], color=f"C{index % 10}", label=label) for index, label in enumerate(logs)]
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     _save_figure(path, figure)
 
 

@@ -50,8 +50,8 @@ def read_codes(
 def _read(
     config: InfoGANConfig, stats: Literal["real", "fake"], state: State, images: Array
 ) -> dict[str, Array]:
-    output = infogan.recognize(config, state, to_float(config, images), stats)
-    return {name: posterior.mode for name, posterior in config.codes.posteriors(output).items()}
+    variables = infogan.discriminator_variables(state, stats)
+    return infogan.read_images(config, variables, to_float(config, images))
 
 
 def generate_images(config: InfoGANConfig, state: State, draw: dict[str, Array]) -> np.ndarray:

@@ -5,12 +5,10 @@ import math
 import os
 import struct
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
-
+from infogan_jax.evaluation.page import render
 from infogan_jax.images import write_atomically
 
 Metrics = dict[str, Any]
@@ -72,19 +70,16 @@ def write_report(
     Raises:
         ValueError: If a picture is not a PNG file.
     """
-    template = resources.files("infogan_jax.evaluation").joinpath("report.html.jinja").read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.from_string(template).render(
+    page = render(
+        "report.html.jinja",
         title=title,
         summary=summary,
         results=results,
         information=[_bar(*row) for row in information],
-        pictures=[_picture(caption, Path(file)) for caption, file in pictures],
+        pictures=[picture(caption, Path(file)) for caption, file in pictures],
         config_text=config_text,
     )
-    write_atomically(path, page.encode())
+    write_atomically(path, page)
 
 
 class _Bar(NamedTuple):
@@ -122,7 +117,12 @@ class _Picture(NamedTuple):
     height: int
 
 
-def _picture(caption: str, file: Path) -> _Picture:
+def picture(caption: str, file: Path) -> _Picture:
+    """A PNG file as a page holds it.
+
+    Raises:
+        ValueError: the file is no PNG file.
+    """
     content = file.read_bytes()
     if not content.startswith(PNG_SIGNATURE) or len(content) < 24:
         raise ValueError(f"{file} is not a PNG file")

@@ -14,13 +14,14 @@ from infogan_jax.data.dataset import Dataset, Factor
 from infogan_jax.evaluation import selection
 from infogan_jax.evaluation.disentanglement.factor_vae import factor_vae_score
 from infogan_jax.evaluation.disentanglement.groups import groups_of_examples
-from infogan_jax.evaluation.evaluate import evaluate, restore
+from infogan_jax.evaluation.evaluate import evaluate
 from infogan_jax.evaluation.inference import generate_images, read_codes
 from infogan_jax.evaluation.infogan import READING_STATISTICS
 from infogan_jax.evaluation.report import Metrics, rounded
 from infogan_jax.images import to_uint8, write_atomically
 from infogan_jax.tasks.replica import sample_key
 from infogan_jax.training import run_folder
+from infogan_jax.training.checkpoints import restore
 
 SWEEP_FILE = "sweep.json"
 
@@ -158,20 +159,25 @@ def lines(sweep: Sweep) -> list[str]:
 
 def _summarize(runs: list[tuple[Path, Config]], dataset: Dataset) -> Sweep:
     config = runs[0][1]
-    measured = [_numbers(_measured(run, dataset)) for run, _ in runs]
-    names = [name for name in measured[0] if all(name in numbers for numbers in measured)]
+    measured = [numbers(newest_metrics(run, dataset)) for run, _ in runs]
+    names = [name for name in measured[0] if all(name in each for each in measured)]
     return Sweep(
         experiment=config.experiment,
         step=run_folder.find_step(runs[0][0]),
         folders=[run for run, _ in runs],
         seeds=[config.seed for _, config in runs],
-        metrics={name: [numbers[name] for numbers in measured] for name in names},
+        metrics={name: [each[name] for each in measured] for name in names},
         choice=_choose([run for run, _ in runs], config, dataset, measured),
     )
 
 
-def _measured(run: Path, dataset: Dataset) -> Metrics:
-    """The metrics of a run's newest checkpoint."""
+def newest_metrics(run: Path, dataset: Dataset | None = None) -> Metrics:
+    """The metrics of a run's newest checkpoint, which is measured where it hasn't been.
+
+    Args:
+        run: the run's folder.
+        dataset: the run's data set, where it is loaded already.
+    """
     try:
         metrics = json.loads((run / "eval" / "metrics.json").read_text())
         if metrics["step"] == run_folder.find_step(run):
@@ -181,12 +187,12 @@ def _measured(run: Path, dataset: Dataset) -> Metrics:
     return evaluate(run, dataset=dataset).metrics
 
 
-def _numbers(metrics: Metrics, prefix: str = "") -> dict[str, float]:
+def numbers(metrics: Metrics, prefix: str = "") -> dict[str, float]:
     """The numbers among a run's metrics; of a group of them, each by the group's name and its own."""
     found: dict[str, float] = {}
     for name, value in metrics.items():
         if isinstance(value, dict):
-            found |= _numbers(value, f"{prefix}{name}.")
+            found |= numbers(value, f"{prefix}{name}.")
         elif isinstance(value, float):
             found[prefix + name] = value
     return found

@@ -72,9 +72,9 @@ class Table(nn.Module):
         """Maps a batch; with ``train``, batch norm uses and records the batch's statistics."""
         for layer in self.layers:
             if layer.kind == "dense":
-                x = x.reshape(len(x), -1)
+                x = x.reshape(x.shape[0], -1)
                 x = _dense(math.prod(layer.features), self.dtype, use_bias=not layer.norm)(x)
-                x = x.reshape(len(x), *layer.features)
+                x = x.reshape(x.shape[0], *layer.features)
             else:
                 x = _Convolution(layer, self.dtype)(x)
             if layer.norm:
@@ -120,10 +120,10 @@ class Discriminator(nn.Module):
     def __call__(self, images: Array, train: bool) -> tuple[Array, Array]:
         """Returns D's logit that an image is real, and Q's numbers for all codes."""
         features = Table(self.trunk, self.axis_name, self.dtype, name="trunk")(images, train)
-        features = features.reshape(len(features), -1)
+        features = features.reshape(features.shape[0], -1)
         logits = _dense(1, self.dtype, name="d_logit")(features)[:, 0].astype(jnp.float32)
         if self.posterior_dim == 0:
-            return logits, jnp.zeros((len(images), 0))
+            return logits, jnp.zeros((images.shape[0], 0))
         if self.detached:
             features = jax.lax.stop_gradient(features)
         hidden = Table(self.q_head, self.axis_name, self.dtype, name="q_head")(features, train)

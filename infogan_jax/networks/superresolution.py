@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from infogan_jax.data.bicubic import enlarge
 from infogan_jax.networks.layers import conv, pixel_shuffle
 from infogan_jax.networks.tables import SuperResolution
 from losses.checks import floats
@@ -29,10 +30,11 @@ class _Convolution(nn.Module):
     stride: int = 1
     bias: bool = True
     dtype: DTypeLike = jnp.float32
+    kernel_init: nn.initializers.Initializer = _init
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        kernel = self.param("kernel", _init, (self.size, self.size, x.shape[-1], self.features))
+        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
         x = conv(x.astype(self.dtype), kernel.astype(self.dtype), stride=self.stride)
         if not self.bias:
             return x
@@ -95,7 +97,10 @@ class Generator(nn.Module):
     """G, SRResNet: low-resolution images to images ``sizes.factor`` times as high and wide.
 
     What ends it is the last convolution, as in Fig. 4: nothing bounds the output, which learns the range
-    [-1, 1] from the images that it is compared with. Clip it where it becomes a picture.
+    [-1, 1] from the images that it is compared with. Clip it where it becomes a picture. With
+    ``sizes.over_bicubic`` all this is a correction of the bicubic enlargement, which is none at first (as Kim
+    et al. 2016, "Accurate image super-resolution using very deep convolutional networks", section 3.1, learn
+    residuals).
 
     Attributes:
         sizes: how many blocks, how wide, how much larger.
@@ -132,7 +137,11 @@ class Generator(nn.Module):
         for i in range(self.sizes.factor.bit_length() - 1):
             x = _Convolution(4 * channels, 3, dtype=self.dtype, name=f"double_{i}")(x)
             x = PReLU()(pixel_shuffle(x, 2))
-        return _Convolution(images.shape[-1], 9, dtype=self.dtype, name="last")(x).astype(jnp.float32)
+        over_bicubic = self.sizes.over_bicubic
+        last_init = nn.initializers.zeros if over_bicubic else _init
+        x = _Convolution(images.shape[-1], 9, dtype=self.dtype, kernel_init=last_init, name="last")(x)
+        x = x.astype(jnp.float32)
+        return x + 2 * enlarge(images, self.sizes.factor) - 1 if over_bicubic else x
 
 
 class Discriminator(nn.Module):

@@ -19,7 +19,16 @@ from infogan_jax.config import AutoencoderConfig
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.images import to_uint8
 from infogan_jax.networks.infogan import Table
-from infogan_jax.tasks.replica import AXIS, INIT_STREAM, Metrics, norm, replica_mean, to_float
+from infogan_jax.tasks.replica import (
+    AXIS,
+    INIT_STREAM,
+    Metrics,
+    Part,
+    accumulated,
+    norm,
+    replica_mean,
+    to_float,
+)
 from losses import masks, reconstruction
 
 _SAMPLES = 32
@@ -107,16 +116,18 @@ def step(config: AutoencoderConfig, state: State, images: Array) -> tuple[State,
         The next state and the step's scalars, both the same on every replica: "error", the one that is
         minimised, "pixel_error", the share of pixels on the wrong side of 1/2, and "grad_norm".
     """
-    x = to_float(config, images)
 
-    def loss(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
+    def loss(params: Any, x: Array) -> tuple[Array, tuple[Any, Metrics]]:
         variables = {"params": params, "batch_stats": state.stats}
         logits, new = _Autoencoder(config).apply(variables, x, train=True, mutable="batch_stats")
         error = reconstruction_error(config, logits, x).mean()
         wrong = ((logits > 0) != (x > 0.5)).mean()
         return error, (new.get("batch_stats", {}), {"error": error, "pixel_error": wrong})
 
-    grads, (stats, metrics) = jax.grad(loss, has_aux=True)(state.params)
+    def gradients(images: Array, _: Part) -> tuple[Any, tuple[Any, Metrics]]:
+        return jax.grad(loss, has_aux=True)(state.params, to_float(config, images))
+
+    grads, (stats, metrics) = accumulated(gradients, images, config.train.microbatch)
     grads, metrics = replica_mean((grads, metrics))
     updates, opt = _optimizer(config).update(grads, state.opt, state.params)
     metrics["grad_norm"] = norm(grads)

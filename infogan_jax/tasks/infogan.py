@@ -33,6 +33,8 @@ from infogan_jax.tasks.replica import (
     AXIS,
     INIT_STREAM,
     Metrics,
+    Part,
+    accumulated,
     norm,
     replica_mean,
     sample_key,
@@ -157,20 +159,29 @@ def gradients(
 
     Arguments and metrics are those of `step`; runs inside a mapped axis named `AXIS`.
     """
+    of_part = partial(_gradients_of_part, config, state)
+    grads, stats, metrics = accumulated(of_part, images, config.train.microbatch)
+    grads, metrics = replica_mean((grads, metrics))
+    return grads, stats, metrics
+
+
+def _gradients_of_part(
+    config: InfoGANConfig, state: State, images: Array, part: Part
+) -> tuple[dict[str, Any], dict[str, Any], Metrics]:
+    """What `gradients` returns, of a microbatch of one replica."""
     objective, codes = config.objective, config.codes
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), 5)
     code_key, real_noise_key, fake_noise_key, view_key, view_noise_key = keys
-    replicas = jax.lax.psum(1, AXIS)
-    share = len(images)
+    batch = part.share * jax.lax.axis_size(AXIS)
 
     def noisy(x: Array, key: Array) -> Array:
         if objective.instance_noise == 0:
             return x
         low, high = config.networks.image_range
-        noise = jax.random.normal(key, (share * replicas, *x.shape[1:]))
-        return x + objective.instance_noise * (high - low) * this_replica(noise, share)
+        noise = jax.random.normal(key, (batch, *x.shape[1:]))
+        return x + objective.instance_noise * (high - low) * this_replica(noise, part)
 
-    draw = this_replica(codes.sample(code_key, share * replicas), share)
+    draw = this_replica(codes.sample(code_key, batch), part)
     real = to_float(config, images)
     generator, discriminator = _generator(config), _discriminator(config)
 
@@ -197,13 +208,13 @@ def gradients(
             i = objective.invariance
             maps = draw_affine(
                 view_key,
-                share * replicas,
+                batch,
                 rotation=i.rotation,
                 scale=i.scale,
                 shear=i.shear,
                 shift=i.shift,
             )
-            view = affine_warp(real, this_replica(maps, share))
+            view = affine_warp(real, this_replica(maps, part))
             (_, view_q), _ = discriminate(d_params, "real", noisy(view, view_noise_key))
             a, b = codes.posteriors(real_q), codes.posteriors(view_q)
             metrics["invariance"] = sum(
@@ -221,9 +232,7 @@ def gradients(
     )
     d_grads, _ = vjp((jnp.float32(1), jnp.float32(0)))
     _, g_grads = vjp((jnp.float32(0), jnp.float32(1)))
-    grads = {"discriminator": d_grads, "generator": g_grads}
-    grads, metrics = replica_mean((grads, metrics))
-    return grads, stats, metrics
+    return {"discriminator": d_grads, "generator": g_grads}, stats, metrics
 
 
 def information_weights(config: InfoGANConfig) -> dict[str, float]:
@@ -262,11 +271,19 @@ def generate(config: InfoGANConfig, state: State, draw: dict[str, Array]) -> Arr
 
     Batch norm uses its running statistics, so an image doesn't depend on its neighbours.
     """
-    params, stats = state.params["generator"], state.stats["generator"]
+    return make_images(config, generator_variables(state), draw)
+
+
+def generator_variables(state: State) -> dict[str, Any]:
+    """G's "params" and "batch_stats", averaged over steps where the average is kept."""
     if state.average is not None:
-        params, stats = state.average["params"], state.average["stats"]
-    inputs = config.codes.encode(draw)
-    return _generator(config).apply({"params": params, "batch_stats": stats}, inputs, train=False)
+        return {"params": state.average["params"], "batch_stats": state.average["stats"]}
+    return {"params": state.params["generator"], "batch_stats": state.stats["generator"]}
+
+
+def make_images(config: InfoGANConfig, variables: dict[str, Any], draw: dict[str, Array]) -> Array:
+    """What `generate` does, with G's variables alone."""
+    return _generator(config).apply(variables, config.codes.encode(draw), train=False)
 
 
 def recognize(config: InfoGANConfig, state: State, images: Array, stats: Literal["real", "fake"]) -> Array:
@@ -278,5 +295,21 @@ def recognize(config: InfoGANConfig, state: State, images: Array, stats: Literal
         images: float [n, h, w, c] in the range of the generator's output.
         stats: which of the discriminator's running statistics batch norm uses.
     """
-    variables = {"params": state.params["discriminator"], "batch_stats": state.stats[stats]}
-    return _discriminator(config).apply(variables, images, train=False)[1]
+    return _discriminator(config).apply(discriminator_variables(state, stats), images, train=False)[1]
+
+
+def discriminator_variables(state: State, stats: Literal["real", "fake"]) -> dict[str, Any]:
+    """The "params" of D with Q, and the "batch_stats" of one kind of images."""
+    return {"params": state.params["discriminator"], "batch_stats": state.stats[stats]}
+
+
+def read_images(config: InfoGANConfig, variables: dict[str, Any], images: Array) -> dict[str, Array]:
+    """The likeliest value of each code by name, [n] each, with the variables of D and Q alone.
+
+    Args:
+        config: the run's configuration.
+        variables: as `discriminator_variables` picks them.
+        images: float [n, h, w, c] in the range of the generator's output.
+    """
+    _, output = _discriminator(config).apply(variables, images, train=False)
+    return {name: posterior.mode for name, posterior in config.codes.posteriors(output).items()}

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 
 import jax
 
+from infogan_jax.config import Train
 from infogan_jax.errors import UserError
 
 
-def check_batch(batch: int, devices: Sequence[jax.Device]) -> None:
-    """Refuses a batch that the devices can't share evenly.
+def check_batch(train: Train, devices: Sequence[jax.Device]) -> None:
+    """Refuses a batch or microbatch that the devices can't share evenly.
 
     Raises:
-        UserError: names the batch and the sizes nearest to it that would do.
+        UserError: names it and the sizes nearest to it that would do.
     """
     n = len(devices)
-    if batch % n:
-        allowed = f"{batch // n * n} or {(batch // n + 1) * n}" if batch > n else f"{n}"
-        raise UserError(f"--train.batch {batch} can't be shared by {n} devices evenly: take {allowed}")
+    for name, size in (("batch", train.batch), ("microbatch", train.microbatch)):
+        if size % n:
+            allowed = f"{size // n * n} or {(size // n + 1) * n}" if size > n else f"{n}"
+            raise UserError(f"--train.{name} {size} can't be shared by {n} devices evenly: take {allowed}")

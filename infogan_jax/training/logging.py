@@ -1,12 +1,16 @@
 """What a run says of itself: a progress line, `metrics.jsonl`, and TensorBoard files."""
 
+import contextlib
+import io
 import json
 import time
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
 from infogan_jax.images import write_atomically
 from infogan_jax.training.run_folder import METRICS_FILE
@@ -18,16 +22,23 @@ _PLAIN_SECONDS = 10.0
 
 
 def read_records(run_dir: Path) -> list[Record]:
-    """The log's records, oldest first; a last line that was cut off is left out."""
+    """The log's records, oldest first, up to the first line that is none or that isn't of a later step.
+
+    The last line may have been cut off, and a disk may have lost what was on its way to it.
+    """
     path = run_dir / METRICS_FILE
     if not path.exists():
         return []
-    records = []
-    for line in path.read_text().splitlines():
+    records: list[Record] = []
+    for line in path.read_text(errors="replace").splitlines():
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
+            record = json.loads(line)
+            later = not records or record["step"] > records[-1]["step"]
+        except (ValueError, KeyError, TypeError):
             break
+        if not later:
+            break
+        records.append(record)
     return records
 
 
@@ -47,22 +58,28 @@ class Log:
         write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
         self._file = path.open("a", buffering=1)
         self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
-        self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start + 1)
+        folder = run_dir / "tensorboard"
+        folder.mkdir(exist_ok=True)
+        # Not through tensorboardX's SummaryWriter: its thread ends where the disk is full or the clock jumps,
+        # and what is written then waits for it for ever.
+        self._events = EventsWriter(str(folder / "events"))
+        self._events.write_event(Event(step=start + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def __enter__(self) -> "Log":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-        self._writer.close()
+        self._events.close()
 
     def write(self, record: Record) -> None:
         """Adds a record: the step, its rates and metrics; "seconds" of training join them."""
         record = {"step": record["step"], "seconds": round(time.monotonic() - self._started, 3)} | record
         self._file.write(json.dumps(record) + "\n")
-        for name, value in record.items():
-            if name != "step":
-                self._writer.add_scalar(name, value, int(record["step"]))
+        values = [Summary.Value(tag=k, simple_value=v) for k, v in record.items() if k != "step"]
+        event = Event(wall_time=time.time(), step=int(record["step"]), summary=Summary(value=values))
+        self._events.write_event(event)
+        self._events.flush()
 
 
 class ProgressLine:
@@ -91,10 +108,19 @@ class ProgressLine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        with contextlib.suppress(OSError):
+            self._progress.stop()
 
     def show(self, record: Record, losses: str) -> None:
         """Shows a record's step and rates, and its losses in a few words."""
+        try:
+            self._show(record, losses)
+        except OSError:
+            # The terminal is gone, or whatever read the lines: no reason to lose the run.
+            self._progress.disable = True
+            self._console = Console(file=io.StringIO())
+
+    def _show(self, record: Record, losses: str) -> None:
         step = int(record["step"])
         rate = f"{record['steps_per_second']:.3g} steps/s  {_work(record)}".rstrip()
         self._progress.update(self._task, completed=step, rate=rate, losses=losses)

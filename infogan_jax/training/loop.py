@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
-from infogan_jax.config import Config, differences
+from infogan_jax.config import Config, SuperResolutionConfig, differences
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.data.order import batch_indices
 from infogan_jax.images import save_png, tile
-from infogan_jax.tasks.registry import task_of
+from infogan_jax.tasks.registry import constants_of, task_of
 from infogan_jax.tasks.replica import AXIS, Metrics
-from infogan_jax.training.checkpoints import Checkpoints, abstract
+from infogan_jax.training import processes, run_folder
+from infogan_jax.training.checkpoints import Checkpoints, abstract, host_arrays, local_copy, restore
 from infogan_jax.training.devices import check_batch
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log, ProgressLine
@@ -59,8 +61,13 @@ def initial_state(config: Config, devices: Sequence[jax.Device]) -> State:
 
 
 def compile_steps(
-    config: Config, devices: Sequence[jax.Device], runs: int = 1, *, stacked: bool | None = None
-) -> Callable[[State, Array, np.ndarray], tuple[State, Metrics]]:
+    config: Config,
+    devices: Sequence[jax.Device],
+    runs: int = 1,
+    *,
+    constants: int = 0,
+    stacked: bool | None = None,
+) -> Callable[..., tuple[State, Metrics]]:
     """The program that a training calls: several steps on all devices.
 
     Args:
@@ -69,35 +76,42 @@ def compile_steps(
         runs: how many runs of this configuration, with seeds of their own, take their steps in one
             program. With more than one, the state, the indices behind their first axis, and the metrics
             have an axis more, of the runs, in front.
+        constants: how many arrays or trees of them the task's steps read and never change.
         stacked: of several runs, whether their steps are taken at once, and not in turn; by default on an
             accelerator. A CPU is busy with one run, and slower with the stacked products of several.
 
     Returns:
         A function of the state (donated), all training images (uint8 [N, h, w, c], on every
-        device) and each device's batches as indices (int32 [devices, steps, batch / devices]). It
-        returns the new state and each step's metrics, [steps].
+        device), each device's batches as indices (int32 [devices, steps, batch / devices]) and the
+        constants. It returns the new state and each step's metrics, [steps].
     """
 
     step = task_of(config).step
     if stacked is None:
         stacked = devices[0].platform != "cpu"
 
-    def steps(state: State, images: Array, indices: Array) -> tuple[State, Metrics]:
-        return jax.lax.scan(lambda s, i: step(config, s, images[i]), state, indices)
+    def steps(state: State, images: Array, indices: Array, *constants: Any) -> tuple[State, Metrics]:
+        return jax.lax.scan(lambda s, i: step(config, s, images[i], *constants), state, indices)
 
-    def steps_of_each(states: State, images: Array, indices: Array) -> tuple[State, Metrics]:
-        if stacked:
-            return jax.vmap(steps, in_axes=(0, None, 0))(states, images, indices)
-        return jax.lax.map(lambda run: steps(run[0], images, run[1]), (states, indices))
+    def steps_of_each(states: State, images: Array, indices: Array, *constants: Any) -> tuple[State, Metrics]:
+        def of_one(run: tuple[State, Array]) -> tuple[State, Metrics]:
+            return steps(run[0], images, run[1], *constants)
+
+        return (jax.vmap(of_one) if stacked else partial(jax.lax.map, of_one))((states, indices))
 
     return jax.pmap(
         steps if runs == 1 else steps_of_each,
         axis_name=AXIS,
-        in_axes=(None, None, 0),
+        in_axes=(None, None, 0, *(None,) * constants),
         out_axes=(None, None),
         donate_argnums=0,
         devices=devices,
     )
+
+
+def own_rows(devices: Sequence[jax.Device]) -> list[int]:
+    """The places, among devices that share each batch, of those that this process feeds."""
+    return [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
 
 
 def device_batches(config: Config, first: int, count: int, size: int, replicas: int) -> np.ndarray:
@@ -120,7 +134,7 @@ def train(
     Args:
         runs: one run, or several that differ in their seeds alone and then take their steps in one program.
         dataset: images of the networks' shape.
-        devices: the devices that share each batch; all local ones by default.
+        devices: the devices that share each batch, of all processes; all there are by default.
         console: where the progress line goes; of several runs it shows the means.
         profile: where a profile of the second call is written, the first that nothing is compiled in.
 
@@ -133,15 +147,18 @@ def train(
         NonFiniteError: a loss or gradient stopped being finite; the checkpoints before it are kept.
     """
     config, step = _common(runs)
-    devices = devices or jax.local_devices()
-    console = console or Console(stderr=True)
-    check_batch(config.train.batch, devices)
+    devices = devices or jax.devices()
+    rows = own_rows(devices)
+    console = console or Console(stderr=True, quiet=not processes.first())
+    check_batch(config.train, devices)
     settings = config.train
     placement = replicated(devices)
-    for run in runs:
-        run.folder.mkdir(parents=True, exist_ok=True)
+    if processes.first():
+        for run in runs:
+            run.folder.mkdir(parents=True, exist_ok=True)
     images = jax.device_put(dataset.train.images, placement)
-    run_steps = compile_steps(config, devices, len(runs))
+    constants = jax.device_put(constants_of(config), placement)
+    run_steps = compile_steps(config, devices, len(runs), constants=len(constants))
     task = task_of(config)
     samples = [task.samples(run.config, dataset) for run in runs]
     apart = _apart(runs, placement)
@@ -155,28 +172,31 @@ def train(
     ):
         kept = {"keep": settings.keep, "keep_every": settings.keep_every}
         checkpoints = [files.enter_context(Checkpoints(run.folder, **kept)) for run in runs]
-        logs = [files.enter_context(Log(run.folder, start=step)) for run in runs]
+        # One process tells what all of them do.
+        told = runs if processes.first() else []
+        logs = [files.enter_context(Log(run.folder, start=step)) for run in told]
 
         def save(step: int, state: State) -> None:
             for run, own_checkpoints, own in zip(runs, checkpoints, apart(state), strict=True):
+                _check_finite_state(host_arrays(own), step, run.folder)
                 own_checkpoints.save(step, own, run.config)
 
         state = _start(runs, checkpoints, devices)
-        while step < settings.steps and interrupts.received is None:
+        while step < settings.steps and processes.signal_of_any(interrupts.received) is None:
             called = time.monotonic()
             count = min(settings.steps_per_call, settings.steps - step)
-            batches = [device_batches(r.config, step, count, len(images), len(devices)) for r in runs]
+            batches = [device_batches(r.config, step, count, len(images), len(devices))[rows] for r in runs]
             batches = batches[0] if len(runs) == 1 else np.stack(batches, axis=1)
             if flops is None:
                 # Of one step, since a loop's body counts once. What is traced here serves the call too.
-                flops = _flops(run_steps.lower(state, images, batches)) * len(devices) * len(runs)
+                flops = _flops(run_steps.lower(state, images, batches, *constants)) * len(devices) * len(runs)
             with jax.profiler.trace(str(profile)) if profile and step == second else nullcontext():
-                state, metrics = run_steps(state, images, batches)
-                # Before jax 0.8 pmap's results have a layout of their own, which Orbax does not know and for
-                # which the program would be compiled a second time. Later this does nothing.
-                state = jax.device_put(state, placement)
+                state, metrics = run_steps(state, images, batches, *constants)
+                state = _replaced(state, placement)
                 # Reading the metrics also awaits the call: fake CPU devices must not run ahead.
                 metrics = {k: np.asarray(values).reshape(len(runs), count) for k, values in metrics.items()}
+            for own_checkpoints in checkpoints:
+                own_checkpoints.check()
             for i, run in enumerate(runs):
                 _check_finite({name: values[i] for name, values in metrics.items()}, step, run.folder)
             before, step = step, step + count
@@ -193,13 +213,15 @@ def train(
             last = step == settings.steps
             if last or _passed(settings.sample_every, before, step):
                 for run, make, own in zip(runs, samples, apart(state), strict=True):
-                    _save_samples(run.folder, step, *make(own))
+                    _check_finite_state(host_arrays(own), step, run.folder)
+                    if told:
+                        _save_samples(run.folder, step, *make(local_copy(own)))
             if last or _passed(settings.checkpoint_every, before, step):
                 save(step, state)
                 saved = step
         if step != saved:
             save(step, state)
-    return interrupts.received
+    return processes.signal_of_any(interrupts.received)
 
 
 def _common(runs: Sequence[Run]) -> tuple[Config, int]:
@@ -219,7 +241,7 @@ def _start(runs: Sequence[Run], checkpoints: Sequence[Checkpoints], devices: Seq
     states = []
     for run, saved in zip(runs, checkpoints, strict=True):
         if run.resume_from is None:
-            state = initial_state(run.config, devices)
+            state = _first_state(run.config, devices)
             saved.save(0, state, run.config)
         else:
             like = jax.eval_shape(lambda run=run: initial_state(run.config, devices))
@@ -231,12 +253,39 @@ def _start(runs: Sequence[Run], checkpoints: Sequence[Checkpoints], devices: Seq
     return jax.device_put(stack(*states), placement)
 
 
+def _first_state(config: Config, devices: Sequence[jax.Device]) -> State:
+    """The state before the first step, with what it takes from an earlier run."""
+    state = initial_state(config, devices)
+    if not isinstance(config, SuperResolutionConfig) or config.init_from is None:
+        return state
+    folder = run_folder.of_seed(config.init_from, config.seed)
+    _, earlier = restore(folder, run_folder.find_step(folder))
+    return jax.device_put(task_of(config).take_over(state, earlier), replicated(devices))
+
+
 def _apart(runs: Sequence[Run], placement: NamedSharding) -> Callable[[State], Iterator[State]]:
     """A function that yields the state of each run, one at a time, since each is a copy."""
     if len(runs) == 1:
         return lambda state: iter([state])
     one = jax.jit(lambda states, i: jax.tree.map(lambda leaves: leaves[i], states), out_shardings=placement)
     return lambda states: (one(states, i) for i in range(len(runs)))
+
+
+def _replaced(state: State, placement: NamedSharding) -> State:
+    """What pmap has returned, laid out as it was given.
+
+    Before jax 0.8 pmap's results have a layout of their own, which Orbax does not know and for which the
+    program would be compiled a second time; later this does nothing. Of several processes, each gets a copy
+    on its own devices, and all of them together are the whole.
+    """
+    if jax.process_count() == 1:
+        return jax.device_put(state, placement)
+
+    def whole(leaf: Array) -> Array:
+        copies = [shard.data for shard in leaf.addressable_shards]
+        return jax.make_array_from_single_device_arrays(leaf.shape, placement, copies)
+
+    return jax.tree.map(whole, state)
 
 
 def _flops(lowered: jax.stages.Lowered) -> float:
@@ -254,11 +303,24 @@ def _check_finite(metrics: dict[str, np.ndarray], first: int, run_dir: Path) -> 
     if bad:
         at = min(bad)
         names = ", ".join(f"{name} = {metrics[name][at]}" for name, ok in finite.items() if not ok[at])
-        raise NonFiniteError(
-            f"step {first + at + 1}: {names}; stopped; the checkpoints in {run_dir} are from before. "
-            "The usual cure: lower --optimizer.lr-generator and --optimizer.lr-discriminator in a new run",
-            run_dir,
+        raise _not_finite(f"step {first + at + 1}: {names}", run_dir)
+
+
+def _check_finite_state(arrays: dict[str, np.ndarray], step: int, run_dir: Path) -> None:
+    """A step's losses and gradients may be finite where the update that it makes of them is not."""
+    bad = [path for path, values in arrays.items() if not np.isfinite(values).all()]
+    if bad:
+        raise _not_finite(
+            f"after step {step} the state is not finite: {bad[0]} and {len(bad) - 1} more", run_dir
         )
+
+
+def _not_finite(what: str, run_dir: Path) -> NonFiniteError:
+    return NonFiniteError(
+        f"{what}; stopped; the checkpoints in {run_dir} are from before. "
+        "The usual cure: a lower learning rate in a new run",
+        run_dir,
+    )
 
 
 def _save_samples(run_dir: Path, step: int, images: np.ndarray, columns: int) -> None:

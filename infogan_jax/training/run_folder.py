@@ -6,12 +6,20 @@ from typing import NamedTuple
 
 from infogan_jax.config import Config, from_json
 from infogan_jax.errors import UserError
+from infogan_jax.training import checksums
+from infogan_jax.training.checksums import DamagedCheckpoint
 
 METRICS_FILE = "metrics.jsonl"
 """The log, a JSON object in each line."""
 
 RUN_FILE = "run.json"
 """The file in a checkpoint's item "run": configuration, data set, library versions."""
+
+LOCK_FILE = "training.lock"
+"""Held by the process that trains (`lock.py`); it stays behind."""
+
+SCHEMA = 2
+"""The version of a checkpoint's form. 1 had neither this number nor checksums, and can be read."""
 
 
 class Run(NamedTuple):
@@ -34,22 +42,29 @@ def steps(run_dir: Path) -> list[int]:
 
     Looks at names only: a checkpoint gets its final name when it is complete.
     """
-    items = ("run", "state")
+    return [step for step, complete in _named(run_dir).items() if complete]
+
+
+def _named(run_dir: Path) -> dict[int, bool]:
+    """By step, whether what has a checkpoint's name has its items."""
     found = checkpoints(run_dir).glob("*") if checkpoints(run_dir).is_dir() else ()
-    return sorted(
-        int(path.name)
-        for path in found
-        if path.name.isdecimal() and all((path / item).is_dir() for item in items)
-    )
+    named = {int(path.name): path for path in found if path.name.isdecimal()}
+    return {step: all((named[step] / item).is_dir() for item in ("run", "state")) for step in sorted(named)}
 
 
 def was_only_begun(run_dir: Path) -> bool:
     """Whether a folder holds what a run leaves that ended before its first checkpoint, and nothing else."""
-    own = {"checkpoints", "tensorboard", METRICS_FILE}
+    own = {"checkpoints", "tensorboard", METRICS_FILE, LOCK_FILE}
     if steps(run_dir) or not {path.name for path in run_dir.iterdir()} <= own:
         return False
     metrics = run_dir / METRICS_FILE
     return not (metrics.exists() and metrics.stat().st_size)
+
+
+def of_seed(folder: Path, seed: int) -> Path:
+    """A run's folder, or of a folder that holds the runs of several seeds the one of this seed."""
+    own = folder / f"s{seed}"
+    return own if not steps(folder) and steps(own) else folder
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -87,12 +102,64 @@ def config(run_dir: Path, step: int) -> Config:
         step: a step that `find_step` found.
 
     Raises:
-        UserError: the file that holds it can't be read, or is of another version.
+        DamagedCheckpoint: the file that holds it can't be read, or is another step's.
+        UserError: it is of another version.
     """
-    path = checkpoints(run_dir) / str(step) / "run" / RUN_FILE
+    folder = checkpoints(run_dir) / str(step)
+    path = folder / "run" / RUN_FILE
     try:
-        values = json.loads(path.read_text())["config"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        run = json.loads(path.read_text())
+        schema, version = run.get("schema", 1), run.get("versions", {}).get("infogan-jax", "another version")
+        values, saved_at = run["config"], run.get("step", step)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path} can't be read, the checkpoint is damaged ({reason})") from error
+        raise DamagedCheckpoint(f"{path} can't be read, the checkpoint is damaged ({reason})") from error
+    if schema not in (1, SCHEMA):
+        raise UserError(
+            f"{folder} is of schema {schema}, written by infogan-jax {version}; this version reads 1 and "
+            f"{SCHEMA}: use the one that wrote it"
+        )
+    if saved_at != step:
+        raise DamagedCheckpoint(f"{folder} is a checkpoint of step {saved_at}, which was renamed")
     return from_json(values)
+
+
+def check(run_dir: Path, step: int) -> None:
+    """Reads all of a checkpoint's files, and its configuration.
+
+    Raises:
+        DamagedCheckpoint: they are not what was saved.
+        UserError: it is of another version.
+    """
+    checksums.check(checkpoints(run_dir) / str(step))
+    config(run_dir, step)
+
+
+def newest_whole(run_dir: Path) -> tuple[int, dict[int, DamagedCheckpoint]]:
+    """The newest checkpoint that is what was saved, and what is wrong with each newer one.
+
+    Raises:
+        UserError: the folder holds no run.
+        DamagedCheckpoint: none of its checkpoints is whole; what is wrong with the newest.
+    """
+    damages: dict[int, DamagedCheckpoint] = {}
+    for step, complete in reversed(_named(run_dir).items()):
+        try:
+            if not complete:
+                raise DamagedCheckpoint(f"{checkpoints(run_dir) / str(step)} has lost a part")
+            check(run_dir, step)
+        except DamagedCheckpoint as damage:
+            damages[step] = damage
+        else:
+            return step, damages
+    # Without any, `find_step` says what is wrong with the folder.
+    raise damages[find_step(run_dir)]
+
+
+def set_aside(run_dir: Path, step: int) -> Path:
+    """Moves a checkpoint out of the way, into the run's folder `damaged`; returns where it is now."""
+    folder = run_dir / "damaged"
+    folder.mkdir(exist_ok=True)
+    names = (str(step), *(f"{step}-{number}" for number in range(2, 10_000)))
+    to = next(folder / name for name in names if not (folder / name).exists())
+    return (checkpoints(run_dir) / str(step)).rename(to)

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 
 from infogan_jax.data.dataset import Dataset
+from infogan_jax.errors import UserError
 from infogan_jax.training import loop, run_folder
 from infogan_jax.training.run_folder import Run
 
@@ -45,8 +46,13 @@ def train_all(
             rest = [_from_newest(run) for run in group if run.folder != error.run_dir]
             waiting = grouped(rest, together=True) + waiting
         except jax.errors.JaxRuntimeError as error:
-            if len(group) == 1 or "RESOURCE_EXHAUSTED" not in str(error):
+            if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
+            if len(group) == 1:
+                raise UserError(
+                    f"{group[0].folder}: the device's memory is full; lower --train.batch, or take it in "
+                    f"parts with --train.microbatch ({' '.join(str(error).split())[:160]})"
+                ) from error
             print(
                 f"{len(group)} runs in one program don't fit into memory: they go on one after another",
                 flush=True,

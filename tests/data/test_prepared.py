@@ -1,3 +1,4 @@
+import json
 import shlex
 import sys
 
@@ -121,3 +122,18 @@ def test_damaged_json_is_refused(data_dir, prepare):
     (prepare(data_dir / "toy" / "1.0.0") / "dataset_info.json").write_text('{"name"')
     with pytest.raises(UserError, match=r"dataset_info\.json is damaged"):
         prepared.find("toy")
+
+
+@pytest.mark.parametrize("template", ["../{DATASET}", "/etc/passwd", "deeper/{DATASET}"])
+def test_shards_outside_the_folder_are_refused(data_dir, prepare, template):
+    folder = prepare(data_dir / "toy" / "1.0.0")
+    info = json.loads((folder / "dataset_info.json").read_text())
+    info["splits"][0]["filepathTemplate"] = template
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    with pytest.raises(UserError, match="which is not in its folder"):
+        prepared.find("toy")
+
+
+def test_the_records_of_each_split_are_counted(data_dir, prepare):
+    folder = prepare(data_dir / "toy" / "1.0.0")
+    assert prepared.lengths(folder) == {"train": 5, "test": 4}

@@ -2,9 +2,11 @@ import io
 import json
 import os
 import shlex
+import struct
 import subprocess
 import sys
 import types
+import zlib
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import tensorflow_datasets
 from PIL import Image
 
 from infogan_jax.data import prepared, tfds
+from infogan_jax.data.image_files import Unreadable
 from infogan_jax.data.resize import centre_square
 from infogan_jax.errors import UserError
 
@@ -90,6 +93,44 @@ def test_images_that_do_not_fit_into_memory_are_refused(data_dir, mini, monkeypa
     monkeypatch.setattr(np, "empty", empty)
     with pytest.raises(UserError, match=r"mnist doesn't fit into memory .*--data.limit"):
         tfds.load("mnist")
+
+
+def test_a_feature_s_class_from_elsewhere_is_not_imported(data_dir, prepare):
+    folder = prepare(data_dir / "toy" / "1.0.0")
+    path = folder / "features.json"
+    described = json.loads(path.read_text())
+    described["featuresDict"]["features"]["image"]["pythonClassName"] = "antigravity.Image"
+    path.write_text(json.dumps(described))
+    with pytest.raises(UserError, match=r"class antigravity\.Image, which is no part of TensorFlow Datasets"):
+        tfds.image_shape("toy")
+    assert "antigravity" not in sys.modules
+
+
+def test_images_are_counted_before_they_are_read(data_dir, prepare):
+    prepare(data_dir / "toy" / "1.0.0", splits={"train": [3, 2], "test": [4], "extra": [7]})
+    assert tfds.count("toy") == 9
+    assert tfds.count("toy", extra=True) == 16
+    assert tfds.count("toy", limit=4) == 8
+
+
+def png(width, height, rows):
+    def chunk(kind, content):
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def test_an_image_that_unpacks_to_more_than_it_says_is_refused():
+    assert tfds._decode([png(4, 3, bytes(3 * 5))] * 2, (3, 4, 1)).shape == (2, 3, 4, 1)
+    for rows in (bytes(2**26), bytes(3 * 5 + 1), bytes(3 * 5 - 1)):
+        with pytest.raises(zlib.error, match=r"not of the 15 bytes that its header says"):
+            tfds._decode([png(4, 3, rows)], (3, 4, 1))
+    with pytest.raises(Unreadable, match=r"pixels are more than|exceeds limit"):
+        tfds._decode([png(9000, 8000, b"")], (-1, -1, 1))
 
 
 # What is read, from records that TFDS wrote

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from infogan_jax.networks import tables
 from infogan_jax.networks.superresolution import Discriminator, Generator, PReLU, ResidualBlock
@@ -64,7 +65,7 @@ def test_the_small_networks_are_as_their_table_says():
         + (81 * 32 * 3 + 3)
     )
     _, variables = shapes(Discriminator(tables.SRGAN_SMALL), jnp.zeros((1, 32, 32, 3)))
-    assert variables["params"]["hidden"]["kernel"].shape == (256, 512)
+    assert variables["params"]["hidden"]["kernel"].shape == (128, 256)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +215,24 @@ def test_the_generator_is_its_layers_one_after_the_other():
     # Nothing bounds the output.
     assert np.abs(expected).max() > 1.5
     np.testing.assert_allclose(apply(variables, images, train=False), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_over_bicubic_the_generator_corrects_the_bicubic_enlargement_and_begins_with_it():
+    sizes = dataclasses.replace(TINY, over_bicubic=True)
+    images = np.random.default_rng(3).uniform(size=(1, 5, 4, 3)).astype(np.float32)
+    planes = [Image.fromarray(images[0, :, :, c]).resize((8, 10), Image.Resampling.BICUBIC) for c in range(3)]
+    bicubic = 2 * np.stack([np.asarray(plane) for plane in planes], axis=-1)[np.newaxis] - 1
+    start, variables = jax.jit(lambda key: Generator(sizes).init_with_output(key, images, train=False))(
+        jax.random.key(0)
+    )
+    np.testing.assert_allclose(start, bicubic, atol=1e-5)
+    # The same weights as without, but for where the last ones start.
+    assert not variables["params"]["last"]["kernel"].any()
+    variables = randomised(variables, 3)
+    alone, over = (
+        jax.jit(lambda v, s=s: Generator(s).apply(v, images, train=False))(variables) for s in (TINY, sizes)
+    )
+    np.testing.assert_allclose(over, alone + bicubic, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 8, 3), (2, 9, 5, 3)])

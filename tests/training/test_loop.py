@@ -1,7 +1,11 @@
 import dataclasses
 import io
+import itertools
 import json
+import resource
 import signal
+import sys
+import time
 
 import jax
 import numpy as np
@@ -9,8 +13,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from infogan_jax.config import Data, SuperResolutionConfig, Train
+from infogan_jax.data.dataset import Dataset, Split
 from infogan_jax.errors import UserError
+from infogan_jax.networks.tables import SuperResolution
+from infogan_jax.tasks import infogan
 from infogan_jax.training import loop, run_folder
+from infogan_jax.training.checkpoints import Checkpoints
 from infogan_jax.training.loop import replicated
 from infogan_jax.training.run_folder import Run
 
@@ -202,6 +211,72 @@ def test_the_first_value_that_is_not_finite_stops_the_run(tiny_config, digits, t
         assert np.isfinite(value).all(), name
 
 
+def test_after_a_nan_at_one_step_and_a_clock_set_back_the_numbers_are_the_same(
+    straight, tiny_config, digits, tmp_path, monkeypatch, checkpoint_arrays
+):
+    step = infogan.step
+
+    def poisoned(config, state, images):
+        new, metrics = step(config, state, images)
+        return new, metrics | {"loss_g": jax.numpy.where(state.step == 13, np.nan, metrics["loss_g"])}
+
+    monkeypatch.setattr(infogan, "step", poisoned)
+    with pytest.raises(loop.NonFiniteError, match=r"^step 14: loss_g = nan; stopped"):
+        run(tiny_config, digits, tmp_path)
+    assert run_folder.steps(tmp_path) == [0, 10]
+    assert [record["step"] for record in records(tmp_path)] == [5, 10]
+    monkeypatch.setattr(infogan, "step", step)
+    # An hour earlier each time that it is looked at.
+    now, hours = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: now() - 3600 * next(hours))
+    run(tiny_config, digits, tmp_path, resume_from=10)
+    assert records(tmp_path) == records(straight)
+    assert_equal(checkpoint_arrays(tmp_path, 20), checkpoint_arrays(straight, 20))
+    seconds = [json.loads(line)["seconds"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert seconds == sorted(seconds) and seconds[-1] < 1000
+
+
+def test_a_state_that_is_not_finite_is_not_saved(tiny_config, digits, tmp_path, monkeypatch):
+    step = infogan.step
+
+    def overflowing(config, state, images):
+        # The losses and gradients are finite, and what the update makes of them isn't.
+        new, metrics = step(config, state, images)
+        return new.replace(params=jax.tree.map(lambda x: x / 0, new.params)), metrics
+
+    monkeypatch.setattr(infogan, "step", overflowing)
+    with pytest.raises(loop.NonFiniteError, match=r"^after step 1 the state is not finite: state.params"):
+        run(settings(tiny_config, steps=1), digits, tmp_path)
+    assert run_folder.steps(tmp_path) == [0]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_disk_that_fills_during_a_checkpoint_leaves_those_before(
+    tiny_config, digits, tmp_path, monkeypatch, straight, checkpoint_arrays, capfd
+):
+    # The system refuses to let a file grow as it does on a full disk: with another number, at the same place.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    save = Checkpoints.save
+
+    def filled(self, step, state, config):
+        if step == 10:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+        save(self, step, state, config)
+
+    monkeypatch.setattr(Checkpoints, "save", filled)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    try:
+        with pytest.raises(
+            UserError, match=r"a checkpoint can't be written \(.*[Ff]ile too large.*make room"
+        ):
+            run(tiny_config, digits, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert run_folder.newest_whole(tmp_path) == (0, {})
+    assert_equal(checkpoint_arrays(tmp_path, 0), checkpoint_arrays(straight, 0))
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_devices_that_cannot_share_the_batch_are_refused(tiny_config, digits, tmp_path):
     with pytest.raises(UserError, match="take 16 or 24"):
         run(settings(tiny_config, batch=20), digits, tmp_path / "run", devices=8)
@@ -256,3 +331,73 @@ def test_a_signal_before_the_first_step_leaves_the_first_checkpoint(
     monkeypatch.setattr(loop, "initial_state", interrupted)
     assert run(tiny_config, digits, tmp_path) == signal.SIGTERM
     assert run_folder.steps(tmp_path) == [0]
+
+
+# A run that begins with what another has learned
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    images = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 3), dtype=np.uint8)
+    return Dataset("noise", Split(images, None), Split(images, None), num_classes=None)
+
+
+def test_a_run_begins_with_an_earlier_ones_generator_and_resumes_with_its_own(
+    photographs, tmp_path, monkeypatch, checkpoint_arrays
+):
+    content = SuperResolutionConfig(
+        experiment="tiny-content",
+        data=Data("folder", "noise", crop=12),
+        networks=SuperResolution(blocks=1, channels=4, factor=2, discriminator_channels=2),
+        low_crop=4,
+        train=Train(steps=2, batch=2, steps_per_call=1, checkpoint_every=1, keep=3),
+        seed=4,
+    )
+    run(settings(content, steps=1), photographs, tmp_path / "content/s4")
+    config = dataclasses.replace(content, adversarial_weight=1.0, init_from=tmp_path / "content")
+    # One program for all trainings of this kind.
+    compiled = loop.compile_steps(config, jax.devices()[:1])
+    monkeypatch.setattr(loop, "compile_steps", lambda *_, **__: compiled)
+    run(config, photographs, tmp_path / "straight")
+    learned = checkpoint_arrays(tmp_path / "content/s4", 1)
+    begun, ended = (checkpoint_arrays(tmp_path / "straight", step) for step in (0, 2))
+    assert begun[".step"] == 0 and any("discriminator" in name for name in begun)
+    for name, value in learned.items():
+        if ".params" in name or ".stats" in name:
+            np.testing.assert_array_equal(begun[name], value, err_msg=name)
+            start = name.replace(".stats", ".start['stats']").replace(
+                ".params['generator']", ".start['params']"
+            )
+            for state in (begun, ended):
+                np.testing.assert_array_equal(state[start], value, err_msg=start)
+    moved = [name for name in learned if ".params" in name and not np.array_equal(ended[name], learned[name])]
+    assert len(moved) == sum(".params" in name for name in learned)
+    run(settings(config, steps=1), photographs, tmp_path / "resumed")
+    # The earlier run is not asked again.
+    (tmp_path / "content").rename(tmp_path / "gone")
+    run(config, photographs, tmp_path / "resumed", resume_from=1)
+    assert_equal(checkpoint_arrays(tmp_path / "resumed", 2), ended)
+    assert records(tmp_path / "resumed") == records(tmp_path / "straight")
+
+
+def test_steps_get_the_constants_of_their_task(photographs):
+    class Task:
+        @staticmethod
+        def step(config, state, images, weight, *rest):
+            return state + weight["w"] * images.sum().astype(np.float32) + rest[0], {"weight": weight["w"]}
+
+    devices = jax.devices()[:2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "task_of", lambda config: Task)
+        for runs in (1, 2):
+            steps = loop.compile_steps(None, devices, runs, constants=2)
+            indices = np.zeros((2, *(2,) * (runs > 1), 3, 1), np.int32)
+            state, metrics = steps(
+                np.zeros(() if runs == 1 else (2,), np.float32),
+                np.full((1, 2, 2, 1), 3, np.uint8),
+                indices,
+                {"w": np.float32(2.0)},
+                np.float32(1.0),
+            )
+            np.testing.assert_array_equal(state, np.full(state.shape, 3 * (2 * 12 + 1)))
+            np.testing.assert_array_equal(metrics["weight"], np.full((3,) if runs == 1 else (2, 3), 2.0))

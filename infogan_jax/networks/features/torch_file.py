@@ -88,7 +88,11 @@ def _read_zip(path: Path) -> dict[str, StoredArray]:
         return np.frombuffer(contents(f"{folder}data/{storage.key}"), storage.dtype)
 
     with zipfile.ZipFile(path) as archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        entries = archive.infolist()
+    # PyTorch stores them as they are; what is deflated could be as large as it likes.
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("the archive is compressed, which PyTorch's are not")
+    sizes = {entry.filename: entry.file_size for entry in entries}
     pickles = [name for name in sizes if name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise ValueError(f"the archive has {len(pickles)} entries data.pkl where PyTorch writes one")

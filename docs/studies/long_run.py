@@ -1,0 +1,91 @@
+"""Whether a long training stays as large as it was: memory, open files and arrays on the device.
+
+    python docs/studies/long_run.py --steps 20000
+
+The training runs in this process; a thread looks at it now and then.
+"""
+
+import argparse
+import gc
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from infogan_jax import cli
+from infogan_jax.training.logging import read_records
+
+
+class Look(NamedTuple):
+    """The process at one time."""
+
+    step: int
+    resident: int
+    files: int
+    arrays: int
+    device: int
+
+
+def look(run: Path) -> Look:
+    """Resident memory in KiB, open files, live arrays, and bytes in use on the device, or of live arrays."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+    live = jax.live_arrays()
+    stats = jax.local_devices()[0].memory_stats() or {}
+    size = stats.get("bytes_in_use", sum(each.nbytes for each in live))
+    records = read_records(run)
+    return Look(
+        int(records[-1]["step"]) if records else 0,
+        resident,
+        len(os.listdir("/proc/self/fd")),
+        len(live),
+        size,
+    )
+
+
+def main() -> int:
+    """Prints the looks, and how the last fifth compares with the second."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks")
+    options = parser.parse_args()
+    looks: list[Look] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        run, over = Path(scratch) / "run", threading.Event()
+
+        def watch() -> None:
+            while not over.wait(options.every):
+                if (run / "metrics.jsonl").exists():
+                    looks.append(look(run))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        began = time.monotonic()
+        status = cli.train(["digits", "--run-dir", str(run), "--train.steps", str(options.steps)])
+        over.set()
+        watcher.join()
+        gc.collect()
+        lines = len((run / "metrics.jsonl").read_text().splitlines())
+    # Not the measures after the training, and not the start.
+    looks = [each for each in looks if 0 < each.step < options.steps]
+    seconds = time.monotonic() - began
+    print(f"{options.steps} steps in {seconds:.0f} s, {len(looks)} looks, {lines} lines in the log")
+    print("step resident_MiB open_files arrays device_MiB")
+    for each in looks[:: max(1, len(looks) // 20)]:
+        print(f"{each.step} {each.resident / 1024:.1f} {each.files} {each.arrays} {each.device / 2**20:.2f}")
+    fifth = len(looks) // 5
+    if fifth:
+        early, late = looks[fifth : 2 * fifth], looks[-fifth:]
+        for name in Look._fields[1:]:
+            a, b = (max(getattr(each, name) for each in part) for part in (early, late))
+            print(f"{name}: at most {a} in the second fifth, {b} in the last: {b - a:+d}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

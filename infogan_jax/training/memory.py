@@ -1,0 +1,179 @@
+"""Whether a training fits into memory, as far as that can be known before anything is compiled."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend import core
+
+from infogan_jax.config import Config, SuperResolutionConfig
+from infogan_jax.errors import UserError
+from infogan_jax.tasks.registry import constants_of, task_of
+from infogan_jax.tasks.replica import AXIS
+
+# What a step keeps for each pixel of its images, at most, in the networks that are here. Far below the memory
+# that there is, nothing more exact is needed, which takes as long as tracing a step.
+_MOST_BYTES_A_PIXEL = 2**16
+
+# XLA writes out what these give, whatever it makes of the rest.
+_WRITTEN = ("dot_general", "conv_general_dilated", "concatenate")
+
+
+class Need(NamedTuple):
+    """Bytes on each device, at least.
+
+    Attributes:
+        images: the training images.
+        state: the states of all runs, and the gradients of one.
+        calls: the indices of the images that a call sees.
+        step: what one step keeps for its backward pass.
+    """
+
+    images: int
+    state: int
+    calls: int
+    step: int
+
+
+def check_data(nbytes: int, advice: str) -> None:
+    """Refuses a data set that this machine's memory can't hold.
+
+    Raises:
+        UserError: names both sizes, and the advice.
+    """
+    there = host_memory()
+    if there is not None and nbytes > there:
+        raise UserError(f"the images take {_gib(nbytes)}, and there are {_gib(there)} of memory: {advice}")
+
+
+def check(config: Config, images_nbytes: int, devices: Sequence[jax.Device], runs: int = 1) -> None:
+    """Refuses a training that the devices' memory can't hold.
+
+    Args:
+        config: the configuration.
+        images_nbytes: bytes of the training images.
+        devices: the devices that share each batch, of all processes.
+        runs: how many runs take their steps in one program.
+
+    Raises:
+        UserError: says what is needed at least, what there is, and which option to lower.
+    """
+    there = device_memory(devices)
+    if there is None:
+        return
+    train, (height, width, channels) = config.train, _image_shape(config)
+    at_once = (train.microbatch or train.batch) // len(devices)
+    rough = at_once * height * width * channels * _MOST_BYTES_A_PIXEL
+    need = needed(config, images_nbytes, len(devices), runs, step=None if rough * runs > there / 2 else rough)
+    total = sum(need)
+    if total <= there:
+        return
+    cures = {
+        "images": "read fewer with --data.limit, or smaller ones with --data.size",
+        "state": "take smaller networks" if runs == 1 else "--no-together trains the seeds one by one",
+        "calls": f"lower --train.steps-per-call {train.steps_per_call}",
+        "step": f"lower --train.batch {train.batch}, or take it in parts with --train.microbatch",
+    }
+    largest = max(need._fields, key=lambda name: getattr(need, name))
+    parts = ", ".join(f"{name} {_gib(size)}" for name, size in need._asdict().items())
+    raise UserError(
+        f"each device needs {_gib(total)} at least ({parts}), and has {_gib(there)}: {cures[largest]}"
+    )
+
+
+def needed(
+    config: Config, images_nbytes: int, devices: int, runs: int = 1, *, step: int | None = None
+) -> Need:
+    """What a training needs; ``step``, where it is given, is taken for what a step keeps."""
+    task, train = task_of(config), config.train
+    state = jax.eval_shape(lambda: task.init(config, jax.random.key(0)))
+    share = train.batch // devices
+    if step is None:
+        images = jax.ShapeDtypeStruct((share, *_image_shape(config)), "uint8")
+        constants = constants_of(config)
+        traced = jax.make_jaxpr(lambda s, x: task.step(config, s, x, *constants), axis_env=[(AXIS, devices)])(
+            state, images
+        )
+        step = written_at_once(traced.jaxpr)
+    params = sum(map(_bytes, jax.tree.leaves(state.params)))
+    return Need(
+        images=images_nbytes,
+        state=runs * sum(map(_bytes, jax.tree.leaves(state))) + params,
+        calls=4 * train.steps_per_call * share * runs,
+        step=step,
+    )
+
+
+def _image_shape(config: Config) -> tuple[int, int, int]:
+    """Of what the networks see of an image."""
+    if isinstance(config, SuperResolutionConfig):
+        side = config.low_crop * config.networks.factor
+        return side, side, 3
+    return config.networks.image_shape
+
+
+def written_at_once(jaxpr: core.Jaxpr) -> int:
+    """The most bytes that a program has written and is yet to read, of what is always written.
+
+    In the program's own order, in which the backward pass follows the forward pass whose results it reads.
+    """
+    last: dict[Any, int] = {}
+    for place, equation in enumerate(jaxpr.eqns):
+        last |= {v: place for v in equation.invars if not isinstance(v, core.Literal)}
+    last |= {v: len(jaxpr.eqns) for v in jaxpr.outvars if not isinstance(v, core.Literal)}
+    kept: dict[Any, int] = {}
+    most = 0
+    for place, equation in enumerate(jaxpr.eqns):
+        inside = max((written_at_once(inner) for inner in _inside(equation)), default=0)
+        most = max(most, sum(kept.values()) + inside)
+        if inside or equation.primitive.name in _WRITTEN:
+            kept |= {v: _bytes(v.aval) for v in equation.outvars if last.get(v, place) > place}
+        most = max(most, sum(kept.values()))
+        kept = {v: size for v, size in kept.items() if last[v] > place}
+    return most
+
+
+def _inside(equation: Any) -> list[Any]:
+    """The programs that an equation calls."""
+    found = []
+    for value in equation.params.values():
+        for each in value if isinstance(value, tuple | list) else (value,):
+            inner = getattr(each, "jaxpr", each)
+            if hasattr(inner, "eqns"):
+                found.append(inner)
+    return found
+
+
+def _bytes(x: Any) -> int:
+    # A key's own size is that of its bits.
+    return x.size * getattr(x.dtype, "itemsize", 8) if hasattr(x, "size") else 0
+
+
+def device_memory(devices: Sequence[jax.Device]) -> int | None:
+    """Bytes that each device has; CPU devices share what this machine has. None where it isn't said."""
+    own = [device for device in devices if device.process_index == jax.process_index()]
+    if own[0].platform == "cpu":
+        there = host_memory()
+        return None if there is None else there // len(own)
+    return (own[0].memory_stats() or {}).get("bytes_limit")
+
+
+def host_memory() -> int | None:
+    """Bytes of memory that this process can have, by Linux; None elsewhere."""
+    found = []
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+        # A container's own limit, of cgroups 2 and 1; "max" is none.
+        for name in ("memory.max", "memory/memory.limit_in_bytes"):
+            path = Path("/sys/fs/cgroup") / name
+            if path.exists() and (limit := path.read_text().strip()).isdecimal():
+                found.append(int(limit))
+    except OSError:
+        pass
+    return min(found, default=None)
+
+
+def _gib(nbytes: int) -> str:
+    return f"{nbytes / 2**30:,.1f} GiB" if nbytes >= 2**27 else f"{nbytes / 2**20:,.1f} MiB"

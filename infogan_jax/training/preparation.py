@@ -1,0 +1,158 @@
+"""What is wrong with a training that is asked for, found before anything is written or takes long."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from infogan_jax.command_line import program
+from infogan_jax.config import Config, SuperResolutionConfig, differences, flag
+from infogan_jax.errors import UserError
+from infogan_jax.networks.tables import SuperResolution
+from infogan_jax.training import run_folder
+from infogan_jax.training.run_folder import Run
+
+# What a resumed run may change: none of these alters what a step computes.
+MAY_CHANGE = {
+    "train.steps",
+    "train.steps_per_call",
+    "train.checkpoint_every",
+    "train.keep",
+    "train.keep_every",
+    "train.sample_every",
+}
+
+
+def check_resumed(stored: Config, config: Config, folder: Path, step: int) -> None:
+    """Whether a run can go on as it is asked to.
+
+    Args:
+        stored: what the run was trained with.
+        config: what it shall go on with.
+        folder: the run's folder.
+        step: its newest checkpoint's.
+
+    Raises:
+        UserError: a setting differs that can't change, or the training is past the steps asked for.
+    """
+    changed = [path for path in differences(stored, config) if path not in MAY_CHANGE]
+    if changed:
+        allowed = ", ".join(sorted(map(flag, MAY_CHANGE)))
+        raise UserError(f"{', '.join(map(flag, changed))} can't change in a resumed run; {allowed} can")
+    if config.train.steps < step:
+        raise UserError(f"{folder} is at step {step} already: --train.steps must be {step} or more")
+
+
+def check_new_folder(folder: Path) -> None:
+    """Whether a new run can begin in a folder.
+
+    Raises:
+        UserError: it is a file, can't be written, or holds something already.
+    """
+    if folder.is_symlink() and not folder.exists():
+        raise UserError(f"{folder} is a link to what isn't there: name a folder with --run-dir")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder with --run-dir")
+    check_writable(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not run_folder.was_only_begun(folder):
+        is_run = bool(run_folder.steps(folder))
+        advice = "--resume goes on, --run-dir takes another" if is_run else "see --run-dir"
+        raise UserError(f"{folder} is there already and not empty: {advice}")
+
+
+def check_writable(folder: Path) -> None:
+    """Whether a folder can be written, or made.
+
+    Raises:
+        UserError: it can't.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        raise UserError(f"{folder} can't be written: {there} is no folder that you may write to")
+
+
+def check_images(config: Config, there: tuple[int, int, int]) -> None:
+    """Whether a data set's images are of a shape that the networks can use.
+
+    Args:
+        config: the run's configuration.
+        there: the data set's height, width and channels.
+
+    Raises:
+        UserError: they aren't.
+    """
+    if isinstance(config, SuperResolutionConfig):
+        _check_photographs(config, there)
+        return
+    made = config.networks.image_shape
+    if made != there:
+        cures = {
+            "folder": f"cut them with --data.crop {made[0]} or resize them with --data.size {made[0]}",
+            "tfds": f"resize them with --data.size {made[0]}",
+        }
+        cure = "take a set of that shape with --data.name"
+        if made[0] == made[1] and made[2] == there[2]:
+            cure = cures.get(config.data.source, cure)
+        elif config.data.source == "folder" and (made[2], there[2]) == (1, 3):
+            cure = "make them grey with --data.grey"
+        raise UserError(
+            f"{config.data.name} has images of {_by(there)}, but the networks of {config.experiment} are "
+            f"for {_by(made)}: {cure}, or another experiment"
+        )
+
+
+def check_arrays(run: Run) -> None:
+    """Whether a run can use the earlier run and the other network's weights that it names.
+
+    Args:
+        run: the run.
+
+    Raises:
+        UserError: it can't, or one that it needs isn't named.
+    """
+    # Late: the tasks are slow to import, and a mistyped option shall be told at once.
+    from infogan_jax.tasks.registry import constants_of
+
+    config = run.config
+    if isinstance(config, SuperResolutionConfig) and config.adversarial_weight and config.init_from is None:
+        raise UserError(
+            f"--init-from is missing: {config.experiment} goes on from a run by content alone; train that "
+            f"first ({program()} wildlife-content) and name its folder"
+        )
+    constants_of(config)
+    if run.resume_from is None and isinstance(config, SuperResolutionConfig) and config.init_from:
+        folder = run_folder.of_seed(config.init_from, config.seed)
+        earlier = run_folder.config(folder, run_folder.find_step(folder))
+        if not isinstance(earlier, SuperResolutionConfig):
+            raise UserError(
+                f"--init-from {folder} is a run of {earlier.experiment}, which enlarges no images"
+            )
+        mine, theirs = (replace(c.networks, discriminator_channels=1) for c in (config, earlier))
+        if mine != theirs:
+            raise UserError(
+                f"--init-from {folder} has a generator of {_sizes(theirs)}, this run one of {_sizes(mine)}: "
+                "give both the same --networks options"
+            )
+
+
+def _check_photographs(config: SuperResolutionConfig, there: tuple[int, int, int]) -> None:
+    if there[2] != 3:
+        raise UserError(
+            f"{config.data.name} has images of {_by(there)}, but {config.experiment} enlarges colour: take a "
+            "folder whose first image has three channels, without --data.grey"
+        )
+    side = config.low_crop * config.networks.factor
+    if side > min(there[:2]):
+        raise UserError(
+            f"--low-crop {config.low_crop} at factor {config.networks.factor} needs {side} pixels, "
+            f"but {config.data.name} has images of {_by(there)}: lower it to "
+            f"{min(there[:2]) // config.networks.factor}, or raise --data.crop"
+        )
+
+
+def _sizes(networks: SuperResolution) -> str:
+    over = " over bicubic" if networks.over_bicubic else ""
+    return f"{networks.blocks} blocks, {networks.channels} channels and factor {networks.factor}{over}"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,103 @@
+"""Several runs on one page, of one task or of two, as a user asks for it."""
+
+import dataclasses
+import json
+import re
+
+import jax
+import pytest
+
+from infogan_jax import cli
+from infogan_jax.evaluation.comparison import curve_names, result_rows, setting_rows
+from infogan_jax.experiments import DIGITS_AUTOENCODER
+from infogan_jax.tasks.registry import task_of
+from infogan_jax.training.checkpoints import Checkpoints
+
+
+def run(folder, config, metrics, records):
+    """A run that has been trained and measured."""
+    state = jax.jit(task_of(config).init, static_argnums=0)(config, jax.random.key(config.seed))
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(40, state, config)
+    (folder / "eval").mkdir()
+    (folder / "eval/metrics.json").write_text(json.dumps({"step": 40} | metrics))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return folder
+
+
+def table(page, heading):
+    """The rows of a table by name, each a list of cells; the best are marked with a star."""
+    part = page.split(f"<h2>{heading}</h2>")[1].split("</table>")[0]
+    part = part.replace('<td class="best">', "<td>*")
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', part)
+    return {name: re.findall("<td>(.*?)</td>", cells) for name, cells in rows}
+
+
+def test_the_command_line_writes_one_page(tiny_config, tmp_path, capsys):
+    records = [{"step": s, "seconds": 1.0, "loss_d": 1.0 / s, "mi_c1": s / 40} for s in (20, 40)]
+    a = run(tmp_path / "a", tiny_config, {"code_error": 0.25, "nmi": 0.5}, records)
+    other = dataclasses.replace(tiny_config, seed=3)
+    b = run(tmp_path / "b<i>", other, {"code_error": 0.125, "nmi": 0.25, "extra": -1.5}, records)
+    third = run(tmp_path / "c", DIGITS_AUTOENCODER, {"iou": 0.75}, [])
+    page = tmp_path / "page.html"
+    assert cli.evaluate([str(a), str(b), str(third), "--out", str(page)]) == 0
+    assert capsys.readouterr().out == f"comparison: {page}\n"
+    html = page.read_text()
+    assert table(html, "Results") == {
+        "code_error": ["0.2500", "*0.1250", "–"],
+        "nmi": ["*0.5000", "0.2500", "–"],
+        "extra": ["–", "−1.5000", "–"],
+        "iou": ["–", "–", "0.7500"],
+    }
+    settings = table(html, "Settings that differ")
+    assert settings["step"] == ["40", "40", "40"]
+    assert settings["seed"] == ["0", "3", "0"]
+    assert settings["experiment"] == ["tiny", "tiny", "digits-autoencoder"]
+    assert "data.source" not in settings
+    assert html.count("<img ") == 1 and str(tmp_path / "b&lt;i&gt;") in html
+    assert "<script" not in html and "http" not in html.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["a", "a"], "named twice"),
+        (["a", "b", "--step", "0"], "--step is of one run, but 2 folders are named"),
+        (["a", "b", "--export", "x.jax"], "--export is of one run"),
+        (["a", "nothing"], "nothing is no folder"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(arguments, told, tiny_config, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        run(tmp_path / name, tiny_config, {}, [])
+    assert cli.evaluate(arguments) == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1
+    assert not (tmp_path / "comparison.html").exists()
+
+
+def test_the_best_is_the_lowest_error_and_the_highest_score():
+    rows = {
+        row.name: row for row in result_rows([{"nmi": 1.0, "an_error": 2.0}, {"nmi": 3.0, "an_error": 4.0}])
+    }
+    assert rows["nmi"].best == {1} and rows["an_error"].best == {0}
+    for no_best in ([{"nmi": 1.0}, {"nmi": 1.0}], [{"a_standard_error": 1.0}, {"a_standard_error": 2.0}]):
+        (row,) = result_rows(no_best)
+        assert row.best == frozenset()
+
+
+def test_settings_are_told_where_they_differ():
+    configs = [{"a": 1, "b": {"c": [1, 2], "d": "x"}}, {"a": 1, "b": {"c": [1, 3], "d": "x"}, "e": None}]
+    assert [(row.name, row.cells) for row in setting_rows(configs, [1000, 20])] == [
+        ("step", ["1,000", "20"]),
+        ("b.c", ["[1, 2]", "[1, 3]"]),
+        ("e", ["–", "null"]),
+    ]
+
+
+def test_curves_are_of_what_two_runs_have():
+    one = [{"step": 1, "seconds": 1.0, "loss_d": 1.0, "mi_c1": 0.0}]
+    two = [{"step": 1, "steps_per_second": 1.0, "loss_d": 1.0, "loss": 0.0}]
+    assert curve_names([one, two, []]) == ["loss_d"]
+    assert curve_names([one]) == []

@@ -1,0 +1,374 @@
+"""The page in a real browser: what it shows is what the JAX generator makes, and nothing leaves it."""
+
+import base64
+import dataclasses
+import io
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
+from infogan_jax.evaluation.explorer import measured, write_explorer
+from infogan_jax.images import to_uint8
+from infogan_jax.networks.tables import Layer, Networks
+from infogan_jax.tasks import infogan
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
+)
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+
+METRICS = {
+    "code": "c1",
+    "code_error": 0.0134,
+    "mutual_information": {"c1": 1.05, "c2": 1.54, "c3": -0.02, "c4": 0.1},
+    "prior_entropy": {"c1": 1.1, "c2": 0.69, "c3": 0.61, "c4": 2.11},
+    "continuous_codes": {
+        "c2": {"angle": {"traversal": {"inside": -0.86}}, "width": {"traversal": {"inside": 0.1}}},
+        "c4": {"path_length": {"inside": 1.0}},
+    },
+    "recovery": {"azimuth": {"best_code": "c4", "best_code_flexible": 0.91}},
+}
+
+
+# It reads from 3 and writes to 4. Copies come first, since those may be among the pipes' own.
+WIRE = """
+import fcntl, os, sys
+reading, writing = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(reading, 3)
+os.dup2(writing, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+class Browser:
+    """Chromium without a window, driven through the pipe of its DevTools protocol."""
+
+    def __init__(self, folder):
+        to_browser, write = os.pipe()
+        read, from_browser = os.pipe()
+
+        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        options += ["--no-first-run", "--hide-scrollbars", "--remote-debugging-pipe"]
+        options += [f"--user-data-dir={folder}", "about:blank"]
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", WIRE, str(to_browser), str(from_browser), CHROMIUM, *options],
+            pass_fds=(to_browser, from_browser),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(to_browser)
+        os.close(from_browser)
+        self._write, self._read = write, read
+        self._ids, self._buffer, self._session = itertools.count(1), b"", {}
+        self.events = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = {"sessionId": session}
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(f"{domain}.enable")
+
+    def _message(self):
+        while b"\0" not in self._buffer:
+            part = os.read(self._read, 1 << 20)
+            assert part, "Chromium ended"
+            self._buffer += part
+        message, self._buffer = self._buffer.split(b"\0", 1)
+        return json.loads(message)
+
+    def call(self, method, **params):
+        number = next(self._ids)
+        message = {"id": number, "method": method, "params": params} | self._session
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        while (answer := self._message()).get("id") != number:
+            self.events.append(answer)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def open(self, url):
+        """Loads a page, or follows a link within it."""
+        before = len(self.seen("Page.loadEventFired"))
+        loads = "loaderId" in self.call("Page.navigate", url=url)
+        while loads and len(self.seen("Page.loadEventFired")) == before:
+            self.events.append(self._message())
+
+    def seen(self, method):
+        return [event["params"] for event in self.events if event.get("method") == method]
+
+    def run(self, script):
+        done = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in done, done["exceptionDetails"]
+        return done["result"].get("value")
+
+    def settle(self):
+        """Until what was asked for is drawn."""
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def press(self, key, selector):
+        self.run(f"document.querySelector({json.dumps(selector)}).focus()")
+        codes = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Home": 36}
+        for kind in ("keyDown", "keyUp"):
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key]
+            )
+        self.settle()
+
+    def click(self, selector, across=0.5, down=0.5):
+        box = self.run(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            "e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect();"
+            "return [b.left, b.top, b.width, b.height]; })()"
+        )
+        at = {"x": box[0] + across * box[2], "y": box[1] + down * box[3]}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **at)
+        self.settle()
+
+    def picture(self, side="a"):
+        """A canvas's pixels, uint8 [h, w, 3]."""
+        data = self.run(f"document.getElementById('picture-{side}').toDataURL('image/png')")
+        with Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def settings(self):
+        """What the address holds."""
+        link = self.run("location.hash")[1:]
+        return {name: float(value) for name, value in (part.split("=") for part in link.split("&") if part)}
+
+    def close(self):
+        self._process.terminate()
+        self._process.wait(20)
+        os.close(self._write)
+        os.close(self._read)
+
+
+def mulberry32(seed):
+    """Tommy Ettinger's generator, in whole numbers of 32 bits."""
+    while True:
+        seed = (seed + 0x6D2B79F5) % 2**32
+        t = ((seed ^ (seed >> 15)) * (seed | 1)) % 2**32
+        t ^= (t + ((t ^ (t >> 7)) * (t | 61)) % 2**32) % 2**32
+        yield ((t ^ (t >> 14)) % 2**32) / 2**32
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_config):
+    codes = LatentCodes(6, (Categorical(3), Uniform(-1, 1), Bernoulli(0.3), Normal(1, 2)), Normal(0, 1))
+    networks = Networks(
+        generator=(
+            Layer("dense", (12,), norm=True),
+            Layer("dense", (2, 3, 8), norm=True),
+            Layer("up", (8,), 1, norm=True),
+            Layer("up", (6,), 2, activation="lrelu"),
+            Layer("up", (3,), 2, activation="tanh"),
+        ),
+        trunk=tiny_config.networks.trunk,
+    )
+    objective = type(tiny_config.objective)()
+    config = dataclasses.replace(tiny_config, codes=codes, networks=networks, objective=objective)
+    state = infogan.init(config, jax.random.key(0))
+    rng = np.random.default_rng(3)
+    params = jax.tree.map(lambda x: jax.numpy.asarray(rng.normal(0, 0.6, x.shape), x.dtype), state.params)
+    stats = jax.tree.map(lambda x: jax.numpy.asarray(rng.uniform(0.3, 1.2, x.shape), x.dtype), state.stats)
+    return config, dataclasses.replace(state, params=params, stats=stats)
+
+
+@pytest.fixture(scope="module")
+def page(trained, tmp_path_factory):
+    config, state = trained
+    path = tmp_path_factory.mktemp("explorer") / "explorer.html"
+    write_explorer(path, title="tiny <b>, seed 0", config=config, state=state, metrics=METRICS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    own = Browser(tmp_path_factory.mktemp("chromium"))
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def opened(browser, page):
+    browser.open("about:blank")
+    browser.events.clear()
+    browser.open(page.as_uri())
+    yield browser
+    assert {e["request"]["url"] for e in browser.seen("Network.requestWillBeSent")} == {page.as_uri()}
+    for kind in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
+        assert browser.seen(kind) == []
+
+
+@pytest.fixture
+def jax_picture(trained):
+    """A function of the settings: what the JAX generator makes of them."""
+    config, state = trained
+
+    def make(noise=0, c1=0, c2=0.0, c3=0, c4=1.0):
+        uniform = mulberry32(int(noise))
+        pairs = [(next(uniform), next(uniform)) for _ in range(config.codes.noise_dim)]
+        z = [math.sqrt(-2 * math.log(1 - a)) * math.cos(2 * math.pi * b) for a, b in pairs]
+        draw = {"noise": [z], "c1": [int(c1)], "c2": [c2], "c3": [float(c3)], "c4": [c4]}
+        draw = {name: jax.numpy.asarray(np.array(value)) for name, value in draw.items()}
+        images = infogan.generate(config, state, draw)
+        return to_uint8(np.asarray(images), *config.networks.image_range)[0]
+
+    return make
+
+
+def assert_shown(browser, wanted, side="a"):
+    shown = browser.picture(side).astype(int)
+    assert shown.shape == (8, 12, 3)
+    assert wanted.std() > 10
+    assert np.abs(shown - wanted).max() <= 1
+
+
+@in_a_browser
+class TestInABrowser:
+    def test_every_control_moves_the_picture_as_the_generator_says(self, opened, jax_picture):
+        pictures = [jax_picture()]
+        assert_shown(opened, pictures[0])
+        settings = {}
+
+        def moved():
+            # A click lands on the nearest step of a slider and on a pixel of the pad; the address says where.
+            linked = opened.settings()
+            expected = {"noise": 0, "c1": 0, "c2": 0, "c3": 0, "c4": 1} | settings
+            assert linked == pytest.approx(expected, abs=0.3)
+            pictures.append(jax_picture(**linked))
+            assert_shown(opened, pictures[-1])
+            assert np.abs(pictures[-1].astype(int) - pictures[-2]).max() > 2
+
+        opened.click("#c1-2")
+        settings["c1"] = 2
+        moved()
+        opened.click("#c2", across=0.98)
+        settings["c2"] = 2.0
+        moved()
+        opened.click("#c3-1")
+        settings["c3"] = 1
+        moved()
+        opened.click("#c4", across=0.02)
+        settings["c4"] = -3.0
+        moved()
+        opened.run(
+            "const n = document.getElementById('noise'); n.value = 77;n.dispatchEvent(new Event('input'))"
+        )
+        opened.settle()
+        settings["noise"] = 77
+        moved()
+        opened.click("#pad", across=0.25, down=0.25)
+        settings |= {"c2": -1.0, "c4": 3.0}
+        moved()
+        opened.click("#another")
+        assert opened.settings()["noise"] != 77
+        opened.click("#reset")
+        settings.clear()
+        moved()
+
+    def test_the_keyboard_moves_everything(self, opened, jax_picture):
+        opened.press("ArrowRight", "#c2")
+        opened.press("ArrowRight", "#c1-0")
+        assert opened.settings() == {"noise": 0, "c1": 1, "c2": 0.05, "c3": 0, "c4": 1}
+        opened.press("ArrowUp", "#pad")
+        opened.press("ArrowLeft", "#pad")
+        opened.press("ArrowLeft", "#pad")
+        settings = opened.settings()
+        assert settings == {"noise": 0, "c1": 1, "c2": -0.05, "c3": 0, "c4": 1.1}
+        assert (
+            opened.run("document.getElementById('pad').getAttribute('aria-valuetext')") == "c2 −0.05, c4 1.10"
+        )
+        assert_shown(opened, jax_picture(**settings))
+        opened.press("Home", "#pad")
+        assert opened.settings() == {"noise": 0, "c1": 1, "c2": 0, "c3": 0, "c4": 1}
+
+    def test_a_link_restores_both_sides(self, opened, page, jax_picture):
+        link = page.as_uri() + "#c1=1&c2=0.5&noise=9&b.c1=2&b.c4=-1.5&b.noise=4"
+        opened.open("about:blank")
+        opened.open(link)
+        assert opened.run("document.getElementById('compare').checked")
+        assert_shown(opened, jax_picture(c1=1, c2=0.5, noise=9))
+        assert_shown(opened, jax_picture(c1=2, c4=-1.5, noise=4), "b")
+        label = opened.run("document.getElementById('picture-b').getAttribute('aria-label')")
+        assert label == "Generated image: c1 = 2, c2 = 0.00, c3 = 0, c4 = −1.50, noise 4"
+        # Only the side that is edited changes, and the address has both.
+        opened.click("#edit-b")
+        opened.click("#c1-0")
+        assert_shown(opened, jax_picture(c1=1, c2=0.5, noise=9))
+        assert_shown(opened, jax_picture(c1=0, c4=-1.5, noise=4), "b")
+        both = opened.settings()
+        assert both == {
+            "noise": 9, "c1": 1, "c2": 0.5, "c3": 0, "c4": 1,
+            "b.noise": 4, "b.c1": 0, "b.c2": 0, "b.c3": 0, "b.c4": -1.5,
+        }  # fmt: skip
+
+    def test_a_link_that_asks_for_what_cannot_be_has_the_nearest(self, opened, page, jax_picture):
+        opened.open(page.as_uri() + "#c1=99&c2=7&c3=x&nothing=1&noise=-4&__proto__=1")
+        opened.settle()
+        assert_shown(opened, jax_picture(c1=2, c2=2.0))
+
+    def test_every_control_has_a_name_for_screen_readers(self, opened):
+        opened.call("Accessibility.enable")
+        nodes = opened.call("Accessibility.getFullAXTree")["nodes"]
+        roles = {}
+        for node in nodes:
+            role = node.get("role", {}).get("value")
+            roles.setdefault(role, []).append(node.get("name", {}).get("value", ""))
+        for role in ("slider", "radio", "spinbutton", "button", "combobox", "checkbox", "image"):
+            assert roles[role] and all(roles[role]), role
+        assert {"c2", "c4"} <= set(roles["slider"])
+        assert {"c1 = 0", "c1 = 1", "c1 = 2", "c3 = 0", "c3 = 1"} <= set(roles["radio"])
+
+    @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1200, "dark")])
+    def test_it_fits_a_phone_and_the_dark(self, opened, width, scheme):
+        opened.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=740, deviceScaleFactor=1, mobile=False
+        )
+        opened.call(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+        )
+        opened.run("document.getElementById('compare').click()")
+        opened.settle()
+        assert opened.run("document.documentElement.scrollWidth") <= width
+        page_colour = opened.run("getComputedStyle(document.body).backgroundColor")
+        red = int(re.search(r"\d+", page_colour)[0])
+        assert red < 60 if scheme == "dark" else red > 200
+        opened.call("Emulation.clearDeviceMetricsOverride")
+        opened.call("Emulation.setEmulatedMedia", features=[])
+
+
+def test_what_a_code_follows_is_told_beside_it(page):
+    html = page.read_text()
+    assert measured(METRICS, "c1") == "L_I 1.05 of 1.10 nats · the class, but for 1.3% of test images"
+    assert measured(METRICS, "c2") == "L_I 1.54 of 0.69 nats · angle (rank correlation −0.86)"
+    assert measured(METRICS, "c3") == "L_I −0.02 of 0.61 nats"
+    assert measured(METRICS, "c4") == "L_I 0.10 of 2.11 nats · azimuth (0.91, where 1 is perfect)"
+    for name in ("c1", "c2", "c3", "c4"):
+        assert measured(METRICS, name) in html
+    assert "tiny &lt;b&gt;, seed 0" in html
+
+
+def test_the_weights_in_the_page_are_half_the_networks(trained, page):
+    html = page.read_text()
+    model = json.loads(re.search(r'id="model">(.*?)</script>', html, re.DOTALL)[1])
+    weights = base64.b64decode(re.search(r'id="weights">(.*?)</script>', html, re.DOTALL)[1])
+    parameters = sum(row["kernelSize"] + row["biasSize"] for row in model["rows"])
+    assert len(weights) == 2 * parameters
+    assert np.abs(np.frombuffer(weights, "<f2")).max() == 1
+
+
+def test_the_page_names_no_address(page):
+    html = page.read_text()
+    for loaded in ("http://", "https://", "@import", "url(", "fetch(", "XMLHttpRequest", "import("):
+        assert loaded not in html

@@ -1,0 +1,85 @@
+"""A notebook's way through: train, go on, measure, load; and not a word that wasn't asked for."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import infogan_jax
+from infogan_jax import evaluate, experiments, load, train
+from infogan_jax.errors import UserError
+
+
+def pictures(html):
+    return [base64.b64decode(data) for data in re.findall(r'src="data:image/png;base64,([^"]+)"', html)]
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config):
+    return replace(tiny_config, train=replace(tiny_config.train, steps=10))
+
+
+def test_a_run_is_trained_resumed_measured_and_loaded_in_silence(config, tmp_path, capfd):
+    folder = tmp_path / "run"
+    run = train(config, folder)
+    assert (run.folder, run.step, run.stopped) == (folder, 10, None)
+    assert [record["step"] for record in run.records] == [5, 10]
+    longer = replace(config, train=replace(config.train, steps=20))
+    run = train(longer, folder, resume=True)
+    assert (run.step, [record["step"] for record in run.records]) == (20, [5, 10, 15, 20])
+    assert pictures(run._repr_html_()) == [(folder / "samples/0000020.png").read_bytes()]
+
+    measured = evaluate(run.folder)
+    assert measured.metrics == json.loads((folder / "eval/metrics.json").read_text())
+    assert measured.report.exists() and measured.explorer.exists()
+    shown = measured._repr_html_()
+    assert pictures(shown) == [path.read_bytes() for _, path in measured.pictures]
+    assert all(name in shown for name, _, _ in measured.results)
+
+    model = load(folder)
+    images = model(np.zeros((2, 3)), {"c1": [0, 3], "c2": [-1.0, 1.0]})
+    assert images.shape == (2, 8, 8, 1) and set(model.recognize(images)) == {"c1", "c2"}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_is_told_where_it_is_asked_for(config, tmp_path, capfd):
+    train(config, tmp_path / "run", progress=True)
+    out, err = capfd.readouterr()
+    assert out == "" and "step 10/10" in err
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"seed": -1}, "--seed is -1"),
+        ({"data": experiments.MASKS.data}, "--data.folder"),
+    ],
+)
+def test_what_is_wrong_is_found_before_anything_is_written(change, told, config, tmp_path):
+    with pytest.raises(UserError, match=told):
+        train(replace(config, **change), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_taken_is_refused(config, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="is there already and not empty"):
+        train(config, tmp_path)
+
+
+def test_what_it_offers_is_there_and_what_it_does_not_is_not():
+    assert infogan_jax.experiments is experiments and experiments.DIGITS.experiment == "digits"
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = infogan_jax.nothing
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    heavy = ("jax", "sklearn", "matplotlib", "orbax")
+    script = f"import sys, infogan_jax; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

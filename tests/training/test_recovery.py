@@ -1,0 +1,157 @@
+import dataclasses
+import json
+import shutil
+import subprocess
+
+import jax
+import numpy as np
+import pytest
+
+from infogan_jax.errors import UserError
+from infogan_jax.training import checksums, loop, run_folder
+from infogan_jax.training.checkpoints import Checkpoints
+from infogan_jax.training.checksums import DamagedCheckpoint
+from infogan_jax.training.recovery import go_back
+
+STEPS = [10, 20]
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_config, tmp_path_factory):
+    """A run's folder with the checkpoints of steps 10 and 20, and a log to step 25."""
+    folder = tmp_path_factory.mktemp("saved") / "run"
+    state = loop.initial_state(tiny_config, jax.devices()[:1])
+    with Checkpoints(folder, keep=2) as checkpoints:
+        for step in STEPS:
+            state = dataclasses.replace(state, step=state.step * 0 + step)
+            checkpoints.save(step, state, tiny_config)
+    lines = [json.dumps({"step": step, "seconds": 1.0}) + "\n" for step in range(5, 30, 5)]
+    (folder / "metrics.jsonl").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture
+def run(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "run")
+
+
+def test_a_run_that_is_whole_goes_on_from_the_newest(run, capsys):
+    assert go_back(run) == 20
+    assert capsys.readouterr().err == f"{run} goes on from step 20; steps 21 to 25 come again\n"
+
+
+def damaged(content, kind):
+    middle = len(content) // 2
+    flipped = bytes([content[middle] ^ 1])
+    return {"truncated": content[:middle], "flipped": content[:middle] + flipped + content[middle + 1 :]}[
+        kind
+    ]
+
+
+@pytest.mark.parametrize("kind", ["truncated", "flipped", "deleted"])
+def test_whichever_file_is_damaged_the_run_goes_back(kind, run, saved, checkpoint_arrays, capsys):
+    files = [f for f in (saved / "checkpoints/20").rglob("*") if f.is_file() and f.stat().st_size]
+    assert len(files) >= 8
+    for original in files:
+        file = run / original.relative_to(saved)
+        if kind == "deleted":
+            file.unlink()
+        else:
+            file.write_bytes(damaged(original.read_bytes(), kind))
+        # Without checksums there is nothing to compare with, and Orbax can do without files of its own.
+        unknown = kind == "deleted" and file.name == checksums.SUMS_FILE
+        orbax = file.parent.name == "20" and file.name != checksums.SUMS_FILE
+        assert go_back(run) == (20 if unknown or orbax else 10), original
+        error = capsys.readouterr().err
+        if orbax:
+            assert checkpoint_arrays(run, 20)[".step"] == 20
+        elif not unknown:
+            aside = run / "damaged/20"
+            assert "20: the checkpoint is damaged" in error and f"it is in {aside} now" in error
+            assert "from step 10; steps 11 to 25 come again" in error
+            assert run_folder.steps(run) == [10]
+            shutil.rmtree(run / "damaged")
+        shutil.rmtree(run / "checkpoints")
+        shutil.copytree(saved / "checkpoints", run / "checkpoints")
+
+
+def test_every_byte_counts(run):
+    file = max((run / "checkpoints/20/state").rglob("*"), key=lambda f: f.is_file() and f.stat().st_size)
+    content = file.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(content), 20):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+        assert run_folder.newest_whole(run)[0] == 10, place
+    file.write_bytes(content)
+    assert run_folder.newest_whole(run) == (20, {})
+
+
+def test_the_checksums_are_those_of_the_coreutils(run):
+    if shutil.which("sha256sum") is None:
+        pytest.skip("there is no sha256sum")
+    done = subprocess.run(["sha256sum", "-c", checksums.SUMS_FILE], cwd=run / "checkpoints/20", check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("line", ["0  ../../../secret", "0  /etc/passwd", "nonsense", "0  a\0b"])
+def test_checksums_stay_in_their_folder(line, run, monkeypatch):
+    (run / "checkpoints/20" / checksums.SUMS_FILE).write_text(line + "\n")
+    monkeypatch.setattr(checksums, "_sum", lambda path: pytest.fail(f"{path} was read"))
+    with pytest.raises(DamagedCheckpoint, match="SHA256SUMS can't be read"):
+        run_folder.check(run, 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("30", "30 is a checkpoint of step 20, which was renamed"),
+        ("20.old", "goes on from step 10; steps 11 to 25 come again"),
+    ],
+)
+def test_a_checkpoint_that_was_renamed_is_not_taken(name, message, run, capsys):
+    (run / "checkpoints/20").rename(run / "checkpoints" / name)
+    assert go_back(run) == 10
+    assert message in capsys.readouterr().err
+
+
+def test_one_that_lost_an_item_does_not_stand_in_the_way(run, capsys):
+    shutil.rmtree(run / "checkpoints/20/run")
+    assert go_back(run) == 10
+    assert "checkpoints/20 has lost a part; it is in" in capsys.readouterr().err
+    assert not (run / "checkpoints/20").exists()
+
+
+def test_what_was_put_aside_before_stays(run, saved, capsys):
+    for name in ("20", "20-2"):
+        (run / "checkpoints/20/state/manifest.ocdbt").unlink()
+        assert go_back(run) == 10
+        assert f"it is in {run / 'damaged' / name} now" in capsys.readouterr().err
+        shutil.copytree(saved / "checkpoints/20", run / "checkpoints/20")
+
+
+def test_where_none_is_whole_nothing_is_moved(run):
+    for step in STEPS:
+        (run / f"checkpoints/{step}/state/manifest.ocdbt").write_bytes(b"")
+    with pytest.raises(DamagedCheckpoint, match=r"checkpoints/20: the checkpoint is damaged, state/manifest"):
+        go_back(run)
+    assert run_folder.steps(run) == STEPS and not (run / "damaged").exists()
+
+
+def change(run, step, *without, **values):
+    """Another run.json, which is then as it was saved."""
+    file = run / f"checkpoints/{step}/run/run.json"
+    stored = json.loads(file.read_text()) | values
+    file.write_text(json.dumps({name: value for name, value in stored.items() if name not in without}))
+    checksums.write(run / f"checkpoints/{step}")
+
+
+def test_a_newer_schema_is_told(run):
+    change(run, 20, schema=3, versions={"infogan-jax": "9.1"})
+    with pytest.raises(UserError, match=r"schema 3, written by infogan-jax 9\.1; this version reads 1 and 2"):
+        go_back(run)
+
+
+def test_the_first_schema_is_read(run, tiny_config):
+    change(run, 20, "schema", "step")
+    (run / "checkpoints/20" / checksums.SUMS_FILE).unlink()
+    assert go_back(run) == 20
+    assert run_folder.config(run, 20) == tiny_config
