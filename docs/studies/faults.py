@@ -209,7 +209,9 @@ def killed(run: Path) -> subprocess.CompletedProcess:
 
 
 def _stopped(run: Path, number: signal.Signals) -> subprocess.CompletedProcess:
-    line = [*TRAIN, "--resume", "--run-dir", run.name, "--train.steps", "100000", *RHYTHM]
+    # Short calls: there is time before the last.
+    rhythm = ["1" if word == "10" else word for word in RHYTHM]
+    line = [*TRAIN, "--resume", "--run-dir", run.name, "--train.steps", str(STEPS), *rhythm]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with (run.parent / "told").open("w") as told:
         process = subprocess.Popen(line, cwd=run.parent, env=environment, stdout=told, stderr=told)

@@ -24,11 +24,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def command(folder: Path, steps: int, resume: bool) -> list[str]:
-    """The training; it compiles anew now and then, so that kills come there too."""
+def command(folder: Path, steps: int, *, resume: bool = False, compile_anew: bool = False) -> list[str]:
+    """The training."""
     options = ["--run-dir", str(folder), "--train.steps", str(steps), "--train.steps-per-call", "10"]
     options += ["--train.checkpoint-every", "20", "--train.sample-every", "100"]
-    return [sys.executable, str(ROOT / "train.py"), "digits", *options, *(["--resume"] if resume else [])]
+    options += ["--resume"] if resume else []
+    options += ["--no-compilation-cache"] if compile_anew else []
+    return [sys.executable, str(ROOT / "train.py"), "digits", *options]
 
 
 def arrays(folder: Path, step: int) -> dict:
@@ -71,12 +73,12 @@ def main() -> int:
     drawn = random.Random(options.seed)
     moments: Counter[str] = Counter()
     ends = wrong = twice = 0
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryDirectory() as scratch:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": f"{scratch}/cache"}
         straight, folder = Path(scratch) / "straight", Path(scratch) / "run"
         began = time.monotonic()
         subprocess.run(
-            command(straight, options.steps, False), check=True, env=environment, stdout=subprocess.DEVNULL
+            command(straight, options.steps), check=True, env=environment, stdout=subprocess.DEVNULL
         )
         whole = time.monotonic() - began
         wanted = arrays(straight, options.steps)
@@ -85,9 +87,11 @@ def main() -> int:
             before = logged(folder)[-1:] or [0]
             # Without finished checkpoints the command for a new run takes the folder again.
             resume = any(path.name.isdecimal() for path in (folder / "checkpoints").glob("*"))
+            anew = drawn.random() < 0.3
+            line = command(folder, options.steps, resume=resume, compile_anew=anew)
             with (Path(scratch) / "stderr").open("w") as errors:
                 process = subprocess.Popen(
-                    command(folder, options.steps, resume),
+                    line,
                     env=environment,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,

@@ -94,6 +94,11 @@ class Checkpoints:
             self._step = step
             self._manager.save(step, args=items, force=True)
 
+    def wait(self) -> None:
+        """Returns when all is written; raises what `save` does."""
+        with self._writing():
+            self._manager.wait_until_finished()
+
     def check(self) -> None:
         """Raises what became of a checkpoint that is being written, if anything did: see `save`."""
         with self._writing():

@@ -243,6 +243,8 @@ def _start(runs: Sequence[Run], checkpoints: Sequence[Checkpoints], devices: Seq
         if run.resume_from is None:
             state = _first_state(run.config, devices)
             saved.save(0, state, run.config)
+            # A log without a checkpoint would be of a run that can neither go on nor start anew.
+            saved.wait()
         else:
             like = jax.eval_shape(lambda run=run: initial_state(run.config, devices))
             state = saved.state(run.resume_from, abstract(like, placement))
@@ -311,7 +313,7 @@ def _check_finite_state(arrays: dict[str, np.ndarray], step: int, run_dir: Path)
     bad = [path for path, values in arrays.items() if not np.isfinite(values).all()]
     if bad:
         raise _not_finite(
-            f"after step {step} the state is not finite: {bad[0]} and {len(bad) - 1} more", run_dir
+            f"after step {step} the state is not finite: state{bad[0]} and {len(bad) - 1} more", run_dir
         )
 
 
