@@ -24,7 +24,7 @@ from infogan_jax.training import loop, run_folder
 
 CASES = settings.default.max_examples
 # The others are refused before anything is compiled, and cost next to nothing.
-VALID = max(CASES // 50, 1)
+VALID = max(CASES // 75, 1)
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -192,7 +192,8 @@ def test_an_invalid_configuration_is_refused_by_the_field_s_name(tiny, capsys, d
 @given(st.data())
 @settings(max_examples=VALID)
 def test_a_valid_configuration_trains_saves_resumes_and_is_measured(tiny, data):
-    experiment = data.draw(st.sampled_from(sorted(PROGRAMS)))
+    # An autoencoder is measured in less time.
+    experiment = data.draw(st.sampled_from(["tiny-autoencoder", "tiny-autoencoder", "tiny"]))
     variant = data.draw(st.sampled_from(PROGRAMS[experiment])).split()
     values = {name: data.draw(strategy) for name, strategy in RHYTHM.items()}
     line = [experiment, *options(values), *variant, "--run-dir", "run", "--no-compilation-cache"]
