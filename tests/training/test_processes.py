@@ -19,8 +19,11 @@ from rich.console import Console
 
 from infogan_jax import cli
 from infogan_jax.config import to_json
+from infogan_jax.networks.tables import Layer, Networks
 from infogan_jax.training import loop, processes, run_folder
 from infogan_jax.training.run_folder import Run
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 # A process as a user starts it, but for the experiment, which is read from a file.
 WORKER = """
@@ -34,9 +37,14 @@ sys.exit(cli.train(["tiny", *sys.argv[2:]]))
 
 @pytest.fixture(scope="module")
 def config(tiny_config):
-    # Code invariance and 16 images over 4 devices; the calls are short so that a signal is heard soon.
+    # All terms, on networks that compile in moments; the calls are short so that a signal is heard soon.
+    networks = Networks(
+        generator=(Layer("dense", (4, 4, 4), norm=True), Layer("up", (1,), 2, activation="sigmoid")),
+        trunk=(Layer("conv", (4,), 2, activation="lrelu"), Layer("dense", (8,), 1, True, "lrelu")),
+        q_head=(Layer("dense", (8,), activation="lrelu"),),
+    )
     train = dataclasses.replace(tiny_config.train, steps=8, steps_per_call=2, checkpoint_every=4, keep=100)
-    return dataclasses.replace(tiny_config, train=train)
+    return dataclasses.replace(tiny_config, networks=networks, train=train)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +72,7 @@ def start(config, cache, tmp_path):
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(sys.path),
             "JAX_COMPILATION_CACHE_DIR": str(cache),
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
             "--xla_backend_optimization_level=0",
         }
