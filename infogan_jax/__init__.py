@@ -7,7 +7,6 @@ measured = evaluate(run.folder)
 model = load(run.folder)
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,13 +18,19 @@ __version__ = "0.1.0"
 
 __all__ = ["__version__", "evaluate", "experiments", "load", "train"]
 
-_WHERE = {"evaluate": "library", "load": "export.files", "train": "library"}
-
 
 def __getattr__(name: str) -> Any:
     # On first use: the command lines answer sooner for not importing what they don't need.
     if name == "experiments":
-        return importlib.import_module("infogan_jax.experiments")
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"infogan_jax.{_WHERE[name]}"), name)
+        import infogan_jax.experiments as module
+
+        return module
+    if name == "load":
+        from infogan_jax.export.files import load
+
+        return load
+    if name in ("evaluate", "train"):
+        from infogan_jax import library
+
+        return getattr(library, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

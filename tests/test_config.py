@@ -159,6 +159,7 @@ LIMITS = {
     "data.render": ([0], [-1]),
     "train.steps": ([1], [0, -1]),
     "train.batch": ([2], [1, 0]),
+    "train.microbatch": ([0], [-1]),
     "train.steps_per_call": ([1], [0]),
     "train.checkpoint_every": ([1], [0]),
     "train.keep": ([1], [0]),

@@ -100,6 +100,7 @@ OF_TASK = {
         "objective.invariance.shear": negative,
         "objective.invariance.shift": negative,
         "optimizer.lr_discriminator": not_positive,
+        "optimizer.lr_recognition": negative,
         "optimizer.lr_generator": not_positive,
         "optimizer.beta1": not_fraction,
         "optimizer.generator_ema": not_fraction,

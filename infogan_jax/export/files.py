@@ -25,7 +25,7 @@ def check_export(path: Path) -> list[Path]:
         raise UserError(f"{path} can't be written: {path.parent} is no folder")
     files = [path]
     if path.suffix == ".onnx":
-        onnx_file.require("onnx")
+        onnx_file.require()
         files.append(onnx_file.reader_path(path))
     for file in files:
         if file.exists():

@@ -4,7 +4,6 @@ The graphs are written from the tables' rows, with batch norm folded into the we
 a `Model` does: "noise" and each code by name, to "images", [n, h, w, c]; and "images" to each code by name.
 """
 
-import importlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,9 +46,9 @@ def write_onnx_files(path: Path, config: InfoGANConfig, state: infogan.State, st
         step: the checkpoint's.
 
     Raises:
-        UserError: the package onnx isn't installed.
+        UserError: onnx or onnxruntime isn't installed.
     """
-    onnx = require("onnx")
+    onnx, _ = require()
     generator, discriminator = map(jax.device_get, model_variables(state))
     about = {
         "infogan-jax": __version__,
@@ -76,9 +75,9 @@ def read_onnx_files(path: Path) -> Model:
     """The model that `write_onnx_files` wrote, run by ONNX Runtime on the CPU.
 
     Raises:
-        UserError: the package onnxruntime isn't installed, or a file is missing, damaged or not ours.
+        UserError: onnx or onnxruntime isn't installed, or a file is missing, damaged or not ours.
     """
-    runtime = require("onnxruntime")
+    _, runtime = require()
     state = runtime.capi.onnxruntime_pybind11_state
     unreadable = (
         state.Fail,
@@ -123,16 +122,18 @@ def _runner(session: Any) -> Callable[[dict[str, Array]], dict[str, Array]]:
     return run
 
 
-def require(name: str) -> Any:
-    """An optional package.
+def require() -> tuple[Any, Any]:
+    """The optional packages onnx and onnxruntime.
 
     Raises:
-        UserError: it isn't installed.
+        UserError: one isn't installed.
     """
     try:
-        return importlib.import_module(name)
+        import onnx
+        import onnxruntime
     except ImportError as error:
-        raise UserError(f"ONNX needs the package {name}: pip install 'infogan-jax[onnx]'") from error
+        raise UserError(f"ONNX needs the package {error.name}: pip install 'infogan-jax[onnx]'") from error
+    return onnx, onnxruntime
 
 
 class _Nodes:
