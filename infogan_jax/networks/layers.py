@@ -10,19 +10,22 @@ convolution S and its adjoint in x, the transposed convolution T, beside the ker
 
     y = S(x, k)     x = T(y, k)     k = K(x, y)     <S(x, k), y> = <x, T(y, k)> = <k, K(x, y)>
 
-S and K are products with the same patches of x, which are copied out once and kept for the backward
-pass. Each map's derivatives are the other two, of any order in reverse mode. Accelerators keep `lax`'s
+Each map's derivatives are the other two. Where there are many channels they are computed with a part of
+the products (`toom_cook.py`), elsewhere by patches (`patches.py`). Accelerators keep `lax`'s
 own convolutions. The choice is made when a program is traced, by JAX's default backend:
 `lax.platform_dependent` would keep both forms' intermediates for the backward pass.
 """
 
 from functools import partial
+from types import ModuleType
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
+from infogan_jax.networks import patches, toom_cook
 from losses.checks import check_count, check_rank
+
+Shape = tuple[int, int, int, int]
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -47,7 +50,8 @@ def conv(x: Array, kernel: Array, *, stride: int) -> Array:
             x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
         )
     size, _, channels, features = kernel.shape
-    if stride == 1 and size % 2 and features <= channels:
+    by_patches = _way(x, kernel, stride) is patches
+    if by_patches and stride == 1 and size % 2 and features <= channels:
         # Padded alike on all sides, it is the transposed convolution too. That one keeps no patches for the
         # backward pass, and copies them there from the output's gradient, which has no more channels than x.
         return conv_transpose(x, kernel, stride=1)
@@ -72,7 +76,8 @@ def conv_transpose(x: Array, kernel: Array, *, stride: int) -> Array:
     if jax.default_backend() == "cpu":
         # lax.conv_transpose correlates, so a pixel spreads the kernel turned by 180 degrees.
         turned = kernel[::-1, ::-1].swapaxes(2, 3)
-        return _spread(x, turned, stride, (x.shape[1] * stride, x.shape[2] * stride))
+        shape = (x.shape[0], x.shape[1] * stride, x.shape[2] * stride, kernel.shape[-1])
+        return _spread(x, turned, stride, shape)
     return jax.lax.conv_transpose(x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS)
 
 
@@ -121,106 +126,50 @@ def _check_kernel(x: Array, kernel: Array) -> None:
 # ceil(height / stride), ceil(width / stride), o], and the kernel [size, size, c, o].
 
 
+def _way(x: Array, kernel: Array, stride: int) -> ModuleType:
+    """How the three maps are computed: with a part of the products where there are many channels."""
+    return toom_cook if toom_cook.suits(x, kernel, stride) else patches
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve(x: Array, kernel: Array, stride: int) -> Array:
-    """S: the strided convolution, as a product with all that the kernel sees."""
-    return _times(_patches(x, len(kernel), stride), kernel)
+    """S: the strided convolution."""
+    return _convolve_forward(x, kernel, stride)[0]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _spread(y: Array, kernel: Array, stride: int, shape: tuple[int, int]) -> Array:
-    """T: a plain convolution of y to blocks of x, or one product and a sum where x has few channels.
-
-    The convolution reads pixels around y that aren't there, which the product doesn't.
-    """
-    batch, height, width, _ = y.shape
-    size, _, channels, features = kernel.shape
-    blocks = -(-size // stride)
-    # By blocks of x, in which the kernel steps by one: [blocks, blocks, stride * stride * c, o].
-    w = jnp.pad(kernel, ((0, -size % stride), (0, -size % stride), (0, 0), (0, 0)))
-    w = w.reshape(blocks, stride, blocks, stride, channels, features)
-    w = w.transpose(0, 2, 1, 3, 4, 5).reshape(blocks, blocks, -1, features)
-    if channels * stride**2 >= 16:
-        pad = (blocks - 1, blocks - 1)
-        # A convolution turns its kernel: here back to what the pixels spread.
-        w = w[::-1, ::-1].swapaxes(2, 3)
-        x = jax.lax.conv_general_dilated(y, w, (1, 1), (pad, pad), dimension_numbers=_DIMENSIONS)
-    else:
-        touched = y @ w.transpose(3, 0, 1, 2).reshape(features, -1)
-        x = sum(
-            jnp.pad(part, ((0, 0), (a, blocks - 1 - a), (b, blocks - 1 - b), (0, 0)))
-            for (a, b), part in zip(
-                ((a, b) for a in range(blocks) for b in range(blocks)),
-                jnp.split(touched, blocks * blocks, axis=-1),
-                strict=True,
-            )
-        )
-    x = x.reshape(batch, height + blocks - 1, width + blocks - 1, stride, stride, channels)
-    x = x.transpose(0, 1, 3, 2, 4, 5)
-    x = x.reshape(batch, (height + blocks - 1) * stride, (width + blocks - 1) * stride, channels)
-    (top, _), (left, _) = (_same(length, size, stride) for length in shape)
-    return x[:, top : top + shape[0], left : left + shape[1]]
+def _spread(y: Array, kernel: Array, stride: int, shape: Shape) -> Array:
+    """T: the transposed convolution, to images of a shape."""
+    return _spread_forward(y, kernel, stride, shape)[0]
 
 
 def _convolve_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array, Array]]:
-    patches = _patches(x, len(kernel), stride)
-    return _times(patches, kernel), (x, patches, kernel)
+    way = _way(x, kernel, stride)
+    blocks = way.of_image(x, len(kernel), stride)
+    # Of x itself the backward pass reads the shape alone.
+    return way.convolve(blocks, kernel, stride, x.shape), (x, blocks, kernel)
 
 
 def _convolve_backward(stride: int, saved: tuple[Array, Array, Array], y: Array) -> tuple[Array, Array]:
-    x, patches, kernel = saved
-    return _spread(y, kernel, stride, x.shape[1:3]), _kernel_gradient(patches, y, len(kernel))
+    x, blocks, kernel = saved
+    way = _way(x, kernel, stride)
+    gradient = way.kernel_gradient(blocks, way.of_output(y, len(kernel), stride), len(kernel), stride)
+    return _spread(y, kernel, stride, x.shape), gradient
 
 
-def _spread_backward(
-    stride: int, shape: tuple[int, int], saved: tuple[Array, Array], x: Array
-) -> tuple[Array, Array]:
-    y, kernel = saved
-    patches = _patches(x, len(kernel), stride)
-    return _times(patches, kernel), _kernel_gradient(patches, y, len(kernel))
+def _spread_forward(y: Array, kernel: Array, stride: int, shape: Shape) -> tuple[Array, tuple[Array, Array]]:
+    way = _way(y, kernel, stride)
+    outputs = way.of_output(y, len(kernel), stride)
+    return way.spread(outputs, kernel, stride, shape), (outputs, kernel)
+
+
+def _spread_backward(stride: int, shape: Shape, saved: tuple[Array, Array], x: Array) -> tuple[Array, Array]:
+    outputs, kernel = saved
+    way = _way(x, kernel, stride)
+    blocks = way.of_image(x, len(kernel), stride)
+    slope = way.convolve(blocks, kernel, stride, x.shape)
+    return slope, way.kernel_gradient(blocks, outputs, len(kernel), stride)
 
 
 _convolve.defvjp(_convolve_forward, _convolve_backward)
-_spread.defvjp(
-    lambda y, kernel, stride, shape: (_spread(y, kernel, stride, shape), (y, kernel)), _spread_backward
-)
-
-
-def _times(patches: Array, kernel: Array) -> Array:
-    """S, of patches that are there already."""
-    return patches @ kernel.reshape(-1, kernel.shape[-1])
-
-
-def _kernel_gradient(patches: Array, y: Array, size: int) -> Array:
-    """K: one product of y with the patches of x."""
-    # The smaller one is turned, behind a barrier, and so is the result: XLA would choose otherwise.
-    patches, y = patches.reshape(-1, patches.shape[-1]), y.reshape(-1, y.shape[-1])
-    if patches.size > y.size:
-        kernel = jax.lax.optimization_barrier(jax.lax.optimization_barrier(y.T) @ patches).T
-    else:
-        kernel = jax.lax.optimization_barrier(patches.T) @ y
-    return kernel.reshape(size, size, -1, y.shape[-1])
-
-
-def _same(length: int, size: int, stride: int) -> tuple[int, int]:
-    """The pixels that padding "SAME" adds before and after."""
-    total = max((-(-length // stride) - 1) * stride + size - length, 0)
-    return total // 2, total - total // 2
-
-
-def _patches(x: Array, size: int, stride: int) -> Array:
-    """What the kernel sees at each pixel of y: [batch, height of y, width of y, size * size * c]."""
-    batch, height, width, channels = x.shape
-    rows, columns, blocks = -(-height // stride), -(-width // stride), -(-size // stride)
-    # Whole steps of columns, so that what is copied lies side by side.
-    steps = columns + blocks - 1
-    left, _ = _same(width, size, stride)
-    right = steps * stride - width - left
-    x = jnp.pad(x, ((0, 0), _same(height, size, stride), (left, right), (0, 0)))
-    x = x.reshape(batch, x.shape[1], steps, stride * channels)
-    # Columns, then rows: of all places at once XLA makes a program that takes long to compile. Of the last
-    # step a kernel that isn't a multiple of the stride sees a part.
-    x = jnp.concatenate(
-        [x[:, :, j : j + columns, : (size - j * stride) * channels] for j in range(blocks)], -1
-    )
-    return jnp.concatenate([x[:, i : i + (rows - 1) * stride + 1 : stride] for i in range(size)], -1)
+_spread.defvjp(_spread_forward, _spread_backward)

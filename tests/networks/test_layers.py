@@ -49,7 +49,7 @@ def assert_values_and_gradients_agree(function, reference, x, kernel, stride):
 
     def with_gradients(f, x, kernel):
         y, vjp = jax.vjp(lambda x, kernel: f(x, kernel, stride=stride), x, kernel)
-        return y, *vjp(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+        return y, *vjp(jax.random.normal(jax.random.key(7), y.shape, y.dtype))
 
     @jax.jit
     def both(x, kernel):
@@ -94,6 +94,26 @@ def test_gradients_of_other_kernels_agree_too(function, reference, shape, featur
     assert_values_and_gradients_agree(
         function, reference, *arrays(shape, features=features, size=size), stride
     )
+
+
+# Enough channels for Toom and Cook's products: one tile and several, some of them cut off, 2 to 4 taps.
+@pytest.mark.parametrize(
+    ("shape", "features", "size", "stride"),
+    [
+        ((2, 14, 9, 32), 33, 4, 2),
+        ((1, 3, 5, 32), 40, 3, 1),
+        ((2, 5, 6, 32), 32, 4, 1),
+        ((1, 9, 8, 8), 32, 3, 2),
+        ((1, 5, 7, 8), 32, 5, 3),
+    ],
+)
+@both
+def test_gradients_of_many_channels_agree_too(function, reference, shape, features, size, stride):
+    x, kernel = arrays(shape, features=features, size=size)
+    if function is conv_transpose:
+        x = arrays((*shape[:-1], features))[0]
+        kernel = kernel.swapaxes(2, 3)
+    assert_values_and_gradients_agree(function, reference, x, kernel, stride)
 
 
 @pytest.mark.parametrize("length", [1, 3])
@@ -149,10 +169,10 @@ def test_gradients_inside_a_scan_are_those_outside(function, reference):
     assert_close(scanned(kernel, xs), expected)
 
 
-@pytest.mark.parametrize("channels", [3, 20])
+@pytest.mark.parametrize(("channels", "features"), [(3, 5), (20, 5), (32, 32)])
 @both
-def test_vmap_over_images_and_over_kernels(function, reference, channels):
-    x, kernel = arrays((2, 3, 5, 6, channels))[0], arrays((1, 1, 1, channels))[1]
+def test_vmap_over_images_and_over_kernels(function, reference, channels, features):
+    x, kernel = arrays((2, 3, 5, 6, channels))[0], arrays((1, 1, 1, channels), features=features)[1]
     kernels = np.stack([kernel, 2 * kernel[::-1]])
     mapped = jax.vmap(lambda x, kernel: function(x, kernel, stride=2))(x, kernels)
     expected = np.stack([reference(a, b, stride=2) for a, b in zip(x, kernels, strict=True)])
@@ -176,9 +196,10 @@ def test_kernels_that_do_not_fit_are_refused(monkeypatch, function, backend, x_s
         function(jnp.zeros(x_shape), jnp.zeros(kernel_shape), stride=stride)
 
 
+@pytest.mark.parametrize(("channels", "features"), [(6, 5), (32, 32)])
 @both
-def test_a_gradient_of_a_gradient_is_laxs(function, reference):
-    x, kernel = arrays((2, 6, 5, 6))
+def test_a_gradient_of_a_gradient_is_laxs(function, reference, channels, features):
+    x, kernel = arrays((2, 6, 5, channels), features=features)
 
     def penalty(f):
         """The squared norm of a slope in the images, as a gradient penalty has it."""
