@@ -31,12 +31,16 @@ SMALL = ["--train.batch", "32", "--train.steps-per-call", "10", "--train.checkpo
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """A user's environment: one CPU device; compiled programs are shared between the commands."""
+    """A user's environment: one CPU device; compiled programs are shared between the commands.
+
+    They run for moments, so they are compiled in a hurry, as in this process.
+    """
     cache = str(tmp_path_factory.mktemp("xla"))
     own = {
         "JAX_COMPILATION_CACHE_DIR": cache,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_FLAGS": "",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
         "COLUMNS": "100",
     }
     return os.environ | own
