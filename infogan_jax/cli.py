@@ -94,10 +94,23 @@ class _EvalOptions:
     export: Path | None = None
     """Instead of measuring, write the generator and Q to this file, which needs no run: NAME.jax for
     infogan_jax.load, on CPU, CUDA and TPU; NAME.onnx for ONNX runtimes, with Q in NAME-codes.onnx."""
-    out: Path = Path("comparison.html")
-    """The page about several runs."""
+    images: tuple[Path, ...] = ()
+    """Instead of measuring, enlarge these image files, or those in these folders, by a super-resolver's run;
+    each becomes a PNG file in --out. Grey stays grey, transparency lies on white, 16 bits become 8."""
+    folder: Path | None = None
+    """Measure a super-resolver's run on all images in this folder, of high resolution, in place of those held
+    out from its own: eval/on-NAME/metrics.json and crops.png in the run's folder."""
+    out: Path | None = None
+    """The page about several runs (comparison.html by default), or the folder for --images (eval/images in
+    the run's folder), in which no file is ever replaced."""
     compilation_cache: bool = True
     """Keep compiled programs in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says."""
+
+    @property
+    def of_one_run(self) -> list[str]:
+        """The options given that mean something for one run only."""
+        names = ("step", "export", "images", "folder")
+        return [name for name in names if getattr(self, name) not in (None, ())]
 
 
 @dataclass(frozen=True)
@@ -382,30 +395,55 @@ def _evaluate(argv: list[str]) -> int:
         return _compare(options)
     (run_dir,) = options.run_dirs
     several = not run_folder.steps(run_dir) and run_folder.runs_in(run_dir)
-    for name in ("step", "export"):
-        if several and getattr(options, name) is not None:
-            raise UserError(f"--{name} is of one run, but {run_dir} holds {len(several)}: name one of them")
+    for name in options.of_one_run if several else ():
+        raise UserError(f"--{name} is of one run, but {run_dir} holds {len(several)}: name one of them")
     if not several:
         run_folder.find_step(run_dir, options.step)
+    instead = [name for name in options.of_one_run if name != "step"]
+    if len(instead) > 1:
+        raise UserError(f"--{' and --'.join(instead)} exclude each other: take them one after another")
     if options.export:
         from infogan_jax.export.files import export_run
 
         for file in export_run(run_dir, options.export, step=options.step):
             print(f"exported: {file}")
         return 0
-    check_writable(run_dir)
     if options.compilation_cache:
         _cache_compilations()
+    if options.images:
+        return _enlarge(options, run_dir)
+    check_writable(run_dir)
+    if options.folder:
+        return _measure_on(options.folder, run_dir, options.step)
     if several:
         return _measure_all(several, run_dir, None)
     return _measure(run_dir, options.step, None)
 
 
+def _enlarge(options: _EvalOptions, run_dir: Path) -> int:
+    from infogan_jax.evaluation.own_images import enlarge_files
+
+    out = options.out or run_dir / "eval" / "images"
+    for path in enlarge_files(run_dir, options.images, out, step=options.step):
+        print(f"enlarged: {path}", flush=True)
+    return 0
+
+
+def _measure_on(images: Path, run_dir: Path, step: int | None) -> int:
+    from infogan_jax.evaluation.other_folder import evaluate_on
+
+    measured, folder = evaluate_on(run_dir, images, step=step)
+    print("\n".join(measured.headline))
+    for name in ("metrics.json", "crops.png"):
+        print(f"{Path(name).stem}: {folder / name}")
+    return 0
+
+
 def _compare(options: _EvalOptions) -> int:
     """One page about several runs."""
-    for name in ("step", "export"):
-        if getattr(options, name) is not None:
-            raise UserError(f"--{name} is of one run, but {len(options.run_dirs)} folders are named")
+    for name in options.of_one_run:
+        raise UserError(f"--{name} is of one run, but {len(options.run_dirs)} folders are named")
+    out = options.out or Path("comparison.html")
     runs = []
     for folder in options.run_dirs:
         inside = [] if run_folder.steps(folder) else run_folder.runs_in(folder)
@@ -415,14 +453,14 @@ def _compare(options: _EvalOptions) -> int:
         check_writable(run)
     if len({run.resolve() for run in runs}) < len(runs):
         raise UserError("a run is named twice: name each once")
-    check_writable(options.out.parent)
+    check_writable(out.parent)
     if options.compilation_cache:
         _cache_compilations()
 
     from infogan_jax.evaluation.comparison import write_comparison
 
-    write_comparison(options.out, runs)
-    print(f"comparison: {options.out}")
+    write_comparison(out, runs)
+    print(f"comparison: {out}")
     return 0
 
 

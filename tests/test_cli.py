@@ -626,6 +626,13 @@ def test_train_refuses_with_one_line_and_writes_nothing(line, message, desk, cap
         ("figures", "figures needs the folder of a run"),
         ("figures nowhere", "nowhere is no folder: name a run's folder"),
         ("figures used --out locked", "locked can't be written"),
+        ("other --images photographs", "other is a run of digits, which enlarges no images: name one of"),
+        ("content --images gone.png", "--images has gone.png, which is not there: name files, or folders"),
+        ("content --images used", "used holds no image file (.png, .jpg, .jpeg, .bmp, .pgm)"),
+        ("content --images photographs --out locked", "locked can't be written"),
+        ("content --images a.png --folder used", "--images and --folder exclude each other"),
+        ("content --folder nowhere", "nowhere is no directory: name one that holds images"),
+        ("content other --folder photographs", "--folder is of one run, but 2 folders are named"),
     ],
 )
 def test_eval_refuses_with_one_line_and_writes_nothing(line, message, desk, capsys):

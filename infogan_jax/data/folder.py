@@ -150,6 +150,20 @@ def held_out(folder: Path | None, *, skip_unreadable: bool = False) -> Iterator[
                 raise _unreadable(folder, {file.path: str(reason)}) from reason
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The image files that lie in a directory itself, in the order of their names.
+
+    Raises:
+        UserError: there is no such directory, or no image file in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no directory: name one that holds images")
+    files, _ = _listed(folder)
+    if not files:
+        raise UserError(f"{folder} holds no image file ({', '.join(image_files.SUFFIXES)})")
+    return files
+
+
 class _File(NamedTuple):
     path: Path
     label: int

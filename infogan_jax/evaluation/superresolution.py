@@ -65,10 +65,34 @@ def measure(
     Returns:
         The measurement: PSNR and SSIM of the luma and feature distances, by way of enlarging.
     """
+    crops = superresolution.middles(config, superresolution.spread(dataset.test.images))
+    return measure_images(config, state, _held_out(config, dataset), crops, folder, told="held-out")
+
+
+def measure_images(
+    config: SuperResolutionConfig,
+    state: State,
+    images: Iterable[np.ndarray],
+    crops: np.ndarray,
+    folder: Path,
+    *,
+    told: str,
+) -> Measurement:
+    """Measures a trained super-resolver on images that it has not been trained on.
+
+    Args:
+        config: the run's configuration.
+        state: the trained state.
+        images: uint8 [height, width, 3], of any size.
+        crops: what the sheet `crops.png` shows, uint8 [n, h, w, 3].
+        folder: where the sheet goes.
+        told: which images they are, in a word or two.
+
+    Returns:
+        The measurement: PSNR and SSIM of the luma and feature distances, by way of enlarging.
+    """
     distances = _distances(config)
-    scores = score_images(
-        enlargers(config, state), _held_out(config, dataset), config.networks.factor, distances
-    )
+    scores = score_images(enlargers(config, state), images, config.networks.factor, distances)
     metrics = {
         "images": scores.pop("images"),
         "content": config.content.error,
@@ -77,14 +101,12 @@ def measure(
         **scores,
     }
     path = folder / "crops.png"
-    pictures, columns = superresolution.samples(config, dataset)(state)
+    pictures, columns = superresolution.rows_of_ways(config, crops)(state)
     save_png(path, tile(pictures, columns), scale=2)
-    psnr = scores["y_psnr"]
     rows = ["nearest pixels", "bicubic", *(["the generator at the start"] if state.start else [])]
-    told = "  ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in psnr.items())
     return Measurement(
         metrics=metrics,
-        headline=[f"Y-PSNR in dB on {metrics['images']} held-out images: {told}"],
+        headline=_headline(scores, f"{metrics['images']} {told} images"),
         summary=[
             ("Content error", " ".join(filter(None, (config.content.error, config.content.layer)))),
             ("Adversarial weight", f"{config.adversarial_weight:g}"),
@@ -96,8 +118,24 @@ def measure(
             for name, value in scores[measured].items()
         ],
         information=[],
-        pictures=[(f"Held-out crops, by row: {', '.join(rows)}, the run's generator, the truth", path)],
+        pictures=[
+            (
+                f"{told.capitalize()} crops, by row: {', '.join(rows)}, the run's generator, the truth",
+                path,
+            )
+        ],
     )
+
+
+def _headline(scores: dict[str, dict[str, float]], told: str) -> list[str]:
+    """A line for each measure."""
+    forms = {"y_psnr": (f"Y-PSNR in dB on {told}", ".2f"), "y_ssim": ("Y-SSIM", ".3f")}
+    lines = []
+    for measured, values in scores.items():
+        title, form = forms.get(measured, (measured.replace("_", " "), ",.0f"))
+        by_way = "  ".join(f"{way.replace('_', ' ')} {value:{form}}" for way, value in values.items())
+        lines.append(f"{title}: {by_way}")
+    return lines
 
 
 def enlargers(config: SuperResolutionConfig, state: State) -> dict[str, Enlarger]:

@@ -134,20 +134,18 @@ def summarize(runs: Sequence[Path], folder: Path, dataset: Dataset | None = None
 def lines(sweep: Sweep) -> list[str]:
     """A table for the command line, a metric in each row and a run in each column, and the choice."""
     names = [folder.name for folder in sweep.folders]
-    width = max(8, 2 + max(map(len, names)))
-    first = max((len(name) for name in sweep.metrics if not name.startswith(_LEFT_OUT)), default=0)
-    heads = [*names, "mean", "sd", "best"]
-    table = [
-        f"{sweep.experiment}: {len(names)} runs of {sweep.step:,} steps",
-        " " * first + "".join(f"{h:>{width}}" for h in heads),
-    ]
+    rows = [["", *names, "mean", "sd", "best"]]
     for name, values in sweep.metrics.items():
         if name.startswith(_LEFT_OUT):
             continue
         # One run has no spread.
         spread = np.std(values, ddof=1) if len(values) > 1 else np.nan
-        cells = [f"{x:.4f}" for x in (*values, np.mean(values), spread)] + [names[sweep.best(name)]]
-        table.append(f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells))
+        cells = [f"{x:.4f}" for x in (*values, np.mean(values), spread)]
+        rows.append([name, *cells, names[sweep.best(name)]])
+    first = max(len(row[0]) for row in rows)
+    width = max(8, 2 + max(len(cell) for row in rows for cell in row[1:]))
+    table = [f"{sweep.experiment}: {len(names)} runs of {sweep.step:,} steps"]
+    table += [f"{row[0]:<{first}}" + "".join(f"{cell:>{width}}" for cell in row[1:]) for row in rows]
     if sweep.choice:
         chosen = sweep.choice.run
         told = f"chosen without labels ({sweep.choice.rule}): {names[chosen]}"

@@ -11,7 +11,7 @@ References:
     network", eqs. 1 to 6 and section 3.2.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -264,17 +264,52 @@ def super_resolve(config: SuperResolutionConfig, params: Any, stats: Any, images
 
 
 def samples(config: SuperResolutionConfig, dataset: Dataset) -> Callable[[State], tuple[np.ndarray, int]]:
-    """The middles of held-out images in rows: nearest pixels, bicubic, (the start,) what G makes, the truth.
+    """The middles of held-out images, as `rows_of_ways` lays them out.
 
     Returns:
         A function of the state: images uint8 [n, h, w, c], and the number of columns.
     """
+    return rows_of_ways(config, middles(config, spread(dataset.test.images)))
+
+
+def spread(items: Any) -> Any:
+    """The few of many, spread evenly over all, that a sheet of crops shows."""
+    return items[:: max(len(items) // _SAMPLES, 1)][:_SAMPLES]
+
+
+def middles(config: SuperResolutionConfig, images: Sequence[np.ndarray]) -> np.ndarray:
+    """Squares from the images' middles.
+
+    Args:
+        config: the run's configuration.
+        images: uint8 [h, w, 3], of any sizes.
+
+    Returns:
+        uint8 [n, side, side, 3], the side a multiple of the factor.
+    """
     factor = config.networks.factor
-    images = dataset.test.images
-    images = images[:: max(len(images) // _SAMPLES, 1)][:_SAMPLES]
-    side = min(_SAMPLE_SIDE, *images.shape[1:3]) // factor * factor
-    top, left = (images.shape[1] - side) // 2, (images.shape[2] - side) // 2
-    high = images[:, top : top + side, left : left + side]
+    side = min(_SAMPLE_SIDE, *(length for image in images for length in image.shape[:2])) // factor * factor
+
+    def middle(image: np.ndarray) -> np.ndarray:
+        top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+        return image[top : top + side, left : left + side]
+
+    return np.stack([middle(image) for image in images])
+
+
+def rows_of_ways(
+    config: SuperResolutionConfig, high: np.ndarray
+) -> Callable[[State], tuple[np.ndarray, int]]:
+    """Images in rows: nearest pixels, bicubic, (the start,) what G makes, the truth.
+
+    Args:
+        config: the run's configuration.
+        high: uint8 [n, h, w, 3], height and width multiples of the factor.
+
+    Returns:
+        A function of the state: images uint8 [rows n, h, w, 3], and n.
+    """
+    factor = config.networks.factor
     low = np.asarray(low_resolution(high, factor))
     nearest = low.repeat(factor, axis=1).repeat(factor, axis=2)
     bicubic = to_uint8(np.asarray(enlarge(low.astype(np.float32), factor)), 0, 255)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -157,6 +158,14 @@ def test_other_configurations_are_told_apart(tiny_config, tmp_path, measured):
     first, second = summarize(tmp_path)
     assert (first.seeds, second.seeds) == ([0, 1], [2])
     assert "nan" in "\n".join(sweep.lines(second))  # one run has no spread
+
+
+def test_columns_of_the_table_stand_apart_whatever_the_numbers():
+    values = [1074.9757, 99_999.5]
+    summary = sweep.Sweep("wildlife", 10, [Path("s0"), Path("s1")], [0, 1], {"distance": values}, None)
+    _, heads, row = sweep.lines(summary)
+    assert row.split()[:3] == ["distance", "1074.9757", "99999.5000"] and len(row.split()) == 6
+    assert len(heads) == len(row) and heads.split() == ["s0", "s1", "mean", "sd", "best"]
 
 
 def test_runs_at_other_steps_are_told_apart(tiny_config, tmp_path, measured):
