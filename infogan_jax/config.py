@@ -44,9 +44,9 @@ class Data:
     render: int = 0
     """Of the source scenes: training images to render, and a fifth as many for testing."""
     stream: Literal["auto", "yes", "no"] = "auto"
-    """no: every device holds all training images; yes: this machine's memory does, and each call's are brought
-    to the devices while the one before it runs; auto: yes where they take more than half of a device's
-    memory. A step sees the same images either way."""
+    """no: every device holds all training images; yes: this machine's memory does, and those of a call are
+    brought to the devices while the one before it runs; auto: yes where they take more than half of a
+    device's memory. A step sees the same images either way."""
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,12 @@ def device_batches(config: Config, first: int, count: int, size: int, replicas: 
 
 
 def _calls(
-    runs: Sequence[Run], starts: Sequence[int], devices: Sequence[jax.Device], images: np.ndarray, *, stream: bool
+    runs: Sequence[Run],
+    starts: Sequence[int],
+    devices: Sequence[jax.Device],
+    images: np.ndarray,
+    *,
+    stream: bool,
 ) -> AbstractContextManager[Iterator[Any]]:
     """The batches of the calls that begin at ``starts``, as `compile_steps` describes them.
 

@@ -69,7 +69,9 @@ def test_the_estimate_of_a_step_is_below_what_xla_takes(tiny_config):
     assert 4 * weights < need.state < 4.5 * weights
     half = memory.needed(with_train(config, microbatch=share // 2), images(1024), devices=1)
     assert half.step < 0.7 * need.step
-    assert memory.needed(config, images(1024), devices=1, runs=3).state == pytest.approx(3 * need.state, rel=0.5)
+    assert memory.needed(config, images(1024), devices=1, runs=3).state == pytest.approx(
+        3 * need.state, rel=0.5
+    )
 
 
 @pytest.mark.parametrize(

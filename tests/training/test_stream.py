@@ -4,26 +4,58 @@ import dataclasses
 import io
 import threading
 
+import flax.struct
 import jax
 import numpy as np
 import pytest
 from rich.console import Console
 
-from infogan_jax.config import Objective
-from infogan_jax.tasks import infogan
+from infogan_jax.tasks.replica import replica_mean
 from infogan_jax.training import loop
 from infogan_jax.training.logging import read_records
 from infogan_jax.training.run_folder import Run
 from infogan_jax.training.stream import gathered
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+@flax.struct.dataclass
+class State:
+    step: jax.Array
+    key: jax.Array
+    seen: jax.Array
+
+
+class Task:
+    """What hangs on which images a step sees, and in which order, and compiles in no time."""
+
+    @staticmethod
+    def init(config, key):
+        return State(np.int32(0), key, np.zeros((8, 8, 1), np.float32))
+
+    @staticmethod
+    def step(config, state, images):
+        mean = replica_mean(images.astype(np.float32).mean(axis=0))
+        state = State(state.step + 1, state.key, 0.9 * state.seen + mean)
+        return state, {"loss": replica_mean(state.seen.mean())}
+
+    @staticmethod
+    def samples(config, dataset):
+        return lambda state: (dataset.test.images[:4], 2)
+
+    @staticmethod
+    def describe(config, metrics):
+        return ""
+
+
+@pytest.fixture(autouse=True)
+def task(monkeypatch):
+    monkeypatch.setattr(loop, "task_of", lambda config: Task)
 
 
 @pytest.fixture(scope="module")
 def config(tiny_config):
-    """Three calls, the last of them shorter; an epoch is 113 steps, more than these."""
+    """Three calls, the last of them shorter."""
     train = dataclasses.replace(tiny_config.train, steps=12, checkpoint_every=5, keep=3)
-    return dataclasses.replace(tiny_config, train=train, objective=Objective())
+    return dataclasses.replace(tiny_config, train=train)
 
 
 def streamed(config, stream="yes", **train):
@@ -59,10 +91,10 @@ def assert_same(folder, other, step, checkpoint_arrays):
         np.testing.assert_array_equal(arrays[name], values, err_msg=name)
 
 
-@pytest.fixture(scope="module", params=[1, 2])
-def resident(request, config, digits, tmp_path_factory):
+@pytest.fixture(params=[1, 2])
+def resident(request, config, digits, tmp_path):
     """A run whose images are on the devices, and how many devices there are."""
-    folder = tmp_path_factory.mktemp("resident")
+    folder = tmp_path / "resident"
     train([Run(streamed(config, "no"), folder)], digits, request.param)
     return folder, request.param
 
@@ -71,16 +103,16 @@ def test_the_numbers_are_those_of_images_on_the_devices(
     resident, config, digits, tmp_path, checkpoint_arrays
 ):
     folder, devices = resident
-    train([Run(streamed(config), tmp_path)], digits, devices)
-    assert_same(tmp_path, folder, 12, checkpoint_arrays)
+    train([Run(streamed(config), tmp_path / "run")], digits, devices)
+    assert_same(tmp_path / "run", folder, 12, checkpoint_arrays)
     assert not grain_threads()
 
 
 def test_a_run_goes_on_with_streamed_images(resident, config, digits, tmp_path, checkpoint_arrays):
     folder, devices = resident
-    train([Run(streamed(config, "no", steps=5), tmp_path)], digits, devices)
-    train([Run(streamed(config), tmp_path, 5)], digits, devices)
-    assert_same(tmp_path, folder, 12, checkpoint_arrays)
+    train([Run(streamed(config, "no", steps=5), tmp_path / "run")], digits, devices)
+    train([Run(streamed(config), tmp_path / "run", 5)], digits, devices)
+    assert_same(tmp_path / "run", folder, 12, checkpoint_arrays)
 
 
 def test_several_seeds_in_one_program(resident, config, digits, tmp_path, checkpoint_arrays):
@@ -92,15 +124,14 @@ def test_several_seeds_in_one_program(resident, config, digits, tmp_path, checkp
 
 
 def test_no_thread_is_left_of_a_run_that_fails(config, digits, tmp_path, monkeypatch):
-    step = infogan.step
+    class Poisoned(Task):
+        @staticmethod
+        def step(config, state, images):
+            return state, {"loss": jax.numpy.nan}
 
-    def poisoned(config, state, images):
-        new, metrics = step(config, state, images)
-        return new, metrics | {"loss_g": metrics["loss_g"] * np.nan}
-
-    monkeypatch.setattr(infogan, "step", poisoned)
+    monkeypatch.setattr(loop, "task_of", lambda config: Poisoned)
     with pytest.raises(loop.NonFiniteError):
-        train([Run(streamed(config), tmp_path)], digits)
+        train([Run(streamed(config), tmp_path / "run")], digits)
     assert not grain_threads()
 
 
