@@ -130,7 +130,7 @@ def device_batches(config: Config, first: int, count: int, size: int, replicas: 
     return indices.reshape(count, replicas, batch // replicas).swapaxes(0, 1)
 
 
-def _calls(
+def call_batches(
     runs: Sequence[Run],
     starts: Sequence[int],
     devices: Sequence[jax.Device],
@@ -138,9 +138,14 @@ def _calls(
     *,
     stream: bool,
 ) -> AbstractContextManager[Iterator[Any]]:
-    """The batches of the calls that begin at ``starts``, as `compile_steps` describes them.
+    """The batches of the calls that begin at ``starts``, for the program of `compile_steps`.
 
-    Of several processes, those of this one's devices.
+    Args:
+        runs: one run, or several that differ in their seeds alone.
+        starts: the first step of each call; those of the last end with ``train.steps``.
+        devices: the devices that share each batch; of several processes, only this one's get theirs.
+        images: all training images.
+        stream: whether the batches are the images themselves, gathered ahead, and not their indices.
     """
     train, rows = runs[0].config.train, own_rows(devices)
 
@@ -220,7 +225,7 @@ def train(
 
         state = _start(runs, checkpoints, devices)
         starts = range(step, settings.steps, settings.steps_per_call)
-        calls = files.enter_context(_calls(runs, starts, devices, dataset.train.images, stream=stream))
+        calls = files.enter_context(call_batches(runs, starts, devices, dataset.train.images, stream=stream))
         while step < settings.steps and processes.signal_of_any(interrupts.received) is None:
             called = time.monotonic()
             count = min(settings.steps_per_call, settings.steps - step)
