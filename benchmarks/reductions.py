@@ -31,8 +31,9 @@ LINKS = {
     "H100, NVLink": 450e9,
     "H100, InfiniBand NDR": 50e9,
 }
-"""Bytes a second in one direction. ICI: 1,200 GB/s in both directions together (Google Cloud, TPU v5p). NVLink
-4: 900 GB/s in both together; InfiniBand NDR, one ConnectX-7 a GPU: 400 Gbit/s each way (NVIDIA DGX H100)."""
+"""Bytes a second in one direction. ICI: 1,200 GB/s in both directions together (Google Cloud, TPU v5p).
+NVLink 4: 900 GB/s in both together; InfiniBand NDR, one ConnectX-7 a GPU: 400 Gbit/s each way (NVIDIA DGX
+H100)."""
 
 CHIPS = (8, 64, 512, 4096)
 
