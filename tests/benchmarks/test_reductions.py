@@ -31,7 +31,6 @@ def test_gradients_and_metrics_cross_the_replicas_in_one_reduction(tiny_config):
     assert 4 * weights <= first.nbytes < 4 * weights + 100
     # The rest is batch norm's: two means of each layer forward, and their gradients.
     assert sum(each.nbytes for each in rest) <= 4 * 3 * statistics
-    assert len(reductions.reductions(config, jax.devices()[:1])) == 0
 
 
 def test_time_on_paper():
