@@ -6,9 +6,7 @@ How the two are timed: `sides.py`. Further peers and the machine's own limit: `p
 """
 
 import json
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import machine
@@ -16,8 +14,6 @@ import sides
 import tyro
 from rich.console import Console
 from rich.table import Table
-
-from infogan_jax import __version__
 
 
 @dataclass(frozen=True)
@@ -51,17 +47,12 @@ def show(title: str, found: dict[str, dict[sides.Side, list[float]]]) -> None:
     console = Console(width=120)
     console.print(table)
     console.print(f"GFLOP/s: a {sides.MATRIX}x{sides.MATRIX} float32 matrix product, in the same rounds")
-    console.print(", ".join(f"{key} {value}" for key, value in circumstances().items()))
+    console.print(machine.told(circumstances()))
 
 
 def circumstances() -> dict[str, str | int]:
     """What the numbers were measured on."""
-    versions = {"infogan-jax": __version__} | {name: version(name) for name in ("jax", "flax", "torch")}
-    return {
-        "processor": machine.processor(),
-        "threads": machine.threads(),
-        "Python": platform.python_version(),
-    } | versions
+    return machine.circumstances("jax", "flax", "torch")
 
 
 def main() -> None:

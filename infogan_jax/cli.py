@@ -179,7 +179,7 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
             processes.check_same("the options", repr(told).encode())
             processes.check_same("the images", np.ascontiguousarray(dataset.train.images))
         at_once = len(runs) if options.together else 1
-        _together(options, lambda: memory.check(config, dataset.train.images.nbytes, devices, at_once))
+        _together(options, lambda: memory.check(config, dataset.train.images, devices, at_once))
         _together(options, lambda: processes.first() and _hold(runs, held))
         if processes.first():
             print(f"run folder: {options.folder}", flush=True)

@@ -5,27 +5,27 @@ code by name (``c1``, ``c2``, ... in the paper's order): int32 [n] for a categor
 [n] for the others.
 """
 
+from __future__ import annotations
+
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from losses.information import (
-    bernoulli_log_prob,
-    bernoulli_prior_entropy,
-    bounded_log_scale,
-    categorical_log_prob,
-    categorical_prior_entropy,
-    gaussian_log_prob,
-    gaussian_prior_entropy,
-    information_per_code,
-    uniform_prior_entropy,
-)
+from infogan_jax.late import Late
+
+if TYPE_CHECKING:
+    import jax
+    import jax.numpy as jnp
+    from jax import Array
+
+    from losses import information
+else:
+    # A specification of codes is part of a configuration, and that is read without them.
+    jax, jnp, information = Late("jax"), Late("jax.numpy"), Late("losses.information")
 
 # Q's learned sigma stays between exp(-4) = 0.018 and exp(4): on a code of U(-1, 1) that is one
 # part in a hundred of its range, and L_I then cannot pass ln 2 - ln(0.018 sqrt(2 pi)) = 3.8 nats.
@@ -39,7 +39,7 @@ class CategoricalPosterior(NamedTuple):
 
     def log_prob(self, value: Array) -> Array:
         """Log Q(c | x) in nats, float [batch]."""
-        return categorical_log_prob(self.logits, value)
+        return information.categorical_log_prob(self.logits, value)
 
     @property
     def mode(self) -> Array:
@@ -54,7 +54,7 @@ class BernoulliPosterior(NamedTuple):
 
     def log_prob(self, value: Array) -> Array:
         """Log Q(c | x) in nats, float [batch]."""
-        return bernoulli_log_prob(self.logit, value)
+        return information.bernoulli_log_prob(self.logit, value)
 
     @property
     def mode(self) -> Array:
@@ -70,7 +70,7 @@ class GaussianPosterior(NamedTuple):
 
     def log_prob(self, value: Array) -> Array:
         """Log Q(c | x) in nats, float [batch]."""
-        return gaussian_log_prob(self.mean, self.log_scale, value)
+        return information.gaussian_log_prob(self.mean, self.log_scale, value)
 
     @property
     def mode(self) -> Array:
@@ -109,7 +109,7 @@ class Categorical:
     @property
     def entropy(self) -> float:
         """H(c) in nats."""
-        return categorical_prior_entropy(self.categories)
+        return information.categorical_prior_entropy(self.categories)
 
     def sample(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Draws int32 categories."""
@@ -156,7 +156,7 @@ class Bernoulli:
     @property
     def entropy(self) -> float:
         """H(c) in nats."""
-        return bernoulli_prior_entropy(self.p)
+        return information.bernoulli_prior_entropy(self.p)
 
     def sample(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Draws 0. and 1."""
@@ -197,7 +197,7 @@ class _Continuous:
         """Reads Q's output, float [batch, posterior_dim]."""
         mean = output[:, 0]
         if self.sigma is None:
-            return GaussianPosterior(mean, bounded_log_scale(output[:, 1], limit=LOG_SCALE_LIMIT))
+            return GaussianPosterior(mean, information.bounded_log_scale(output[:, 1], limit=LOG_SCALE_LIMIT))
         return GaussianPosterior(mean, jnp.full_like(mean, math.log(self.sigma)))
 
     def _check_sigma(self) -> None:
@@ -226,7 +226,7 @@ class Uniform(_Continuous):
     @property
     def entropy(self) -> float:
         """H(c) in nats (differential)."""
-        return uniform_prior_entropy(self.low, self.high)
+        return information.uniform_prior_entropy(self.low, self.high)
 
     def sample(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Draws float32 values."""
@@ -259,7 +259,7 @@ class Normal(_Continuous):
     @property
     def entropy(self) -> float:
         """H(c) in nats (differential)."""
-        return gaussian_prior_entropy(self.std)
+        return information.gaussian_prior_entropy(self.std)
 
     def sample(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Draws float32 values."""
@@ -321,9 +321,11 @@ class LatentCodes:
         """H(c) of each code in nats (for a continuous code, the differential entropy)."""
         return {name: code.entropy for name, code in self.named.items()}
 
-    @partial(jax.jit, static_argnames=("self", "n"))
     def sample(self, key: Array, n: int) -> dict[str, Array]:
         """Draws ``n`` independent noise vectors and codes from their priors."""
+        return _compiled_draw()(self, key, n)
+
+    def _draw(self, key: Array, n: int) -> dict[str, Array]:
         noise_key, *code_keys = jax.random.split(key, 1 + len(self.codes))
         draw = {"noise": self.noise.sample(noise_key, (n, self.noise_dim))}
         for (name, code), code_key in zip(self.named.items(), code_keys, strict=True):
@@ -354,9 +356,9 @@ class LatentCodes:
 
         log Q(c | x) + H(c)
         """
-        return information_per_code(self.log_prob(output, draw), self.entropy)
+        return information.information_per_code(self.log_prob(output, draw), self.entropy)
 
-    def traversal(self, name: str, key: Array, *, columns: int = 10, rows: int = 10) -> "Traversal":
+    def traversal(self, name: str, key: Array, *, columns: int = 10, rows: int = 10) -> Traversal:
         """A grid of draws in which one code varies along the columns and nothing else does.
 
         The layout of the paper's Fig. 2. Where a continuous (or binary) code varies and there is a
@@ -390,6 +392,11 @@ class LatentCodes:
         draw[name] = jnp.tile(jnp.asarray(values), rows)
         column_labels = tuple(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values.tolist())
         return Traversal(draw, row_labels, column_labels)
+
+
+@functools.cache
+def _compiled_draw() -> Callable[..., dict[str, Array]]:
+    return jax.jit(LatentCodes._draw, static_argnums=(0, 2))
 
 
 class Traversal(NamedTuple):

@@ -1,6 +1,7 @@
 """The configuration of a run: frozen dataclasses, their checks, and their JSON form."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ class Data:
     and they must fit into memory."""
     render: int = 0
     """Of the source scenes: training images to render, and a fifth as many for testing."""
+    stream: Literal["auto", "yes", "no"] = "auto"
+    """no: every device holds all training images; yes: this machine's memory does, and those of a call are
+    brought to the devices while the one before it runs; auto: yes where they take more than half of a
+    device's memory. A step sees the same images either way."""
 
 
 @dataclass(frozen=True)
@@ -364,18 +369,24 @@ _TASKS = {
     SuperResolutionConfig: "superresolution",
 }
 
-_converter = cattrs.Converter(forbid_extra_keys=True)
-configure_tagged_union(Code, _converter, tag_name="kind")
-configure_tagged_union(Union[Uniform, Normal], _converter, tag_name="kind")  # noqa: UP007
 _AnyConfig = InfoGANConfig | AutoencoderConfig | SuperResolutionConfig
-configure_tagged_union(_AnyConfig, _converter, tag_name="task", tag_generator=_TASKS.__getitem__)
-_converter.register_unstructure_hook(Path, str)
-_converter.register_structure_hook(Path, lambda value, _: Path(value))
+
+
+# Made on first use: it takes as long as a help text's other half.
+@functools.cache
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    configure_tagged_union(Code, converter, tag_name="kind")
+    configure_tagged_union(Union[Uniform, Normal], converter, tag_name="kind")  # noqa: UP007
+    configure_tagged_union(_AnyConfig, converter, tag_name="task", tag_generator=_TASKS.__getitem__)
+    converter.register_unstructure_hook(Path, str)
+    converter.register_structure_hook(Path, lambda value, _: Path(value))
+    return converter
 
 
 def to_json(config: Config) -> dict[str, Any]:
     """The configuration as JSON values."""
-    return _converter.unstructure(config, _AnyConfig)
+    return _converter().unstructure(config, _AnyConfig)
 
 
 def from_json(values: dict[str, Any]) -> Config:
@@ -385,7 +396,7 @@ def from_json(values: dict[str, Any]) -> Config:
         UserError: the values are not those of a configuration of this version.
     """
     try:
-        return _converter.structure(values, _AnyConfig)
+        return _converter().structure(values, _AnyConfig)
     except cattrs.errors.BaseValidationError as error:
         causes = "; ".join(cattrs.transform_error(error))
         raise UserError(f"the configuration is not one of this version: {causes}") from error

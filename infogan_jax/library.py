@@ -112,7 +112,7 @@ def train(config: Config, run_dir: str | Path, *, resume: bool = False, progress
     run = run_folder.Run(config, folder, start)
     check_arrays(run)
     dataset = sources.load(config.data)
-    memory.check(config, dataset.train.images.nbytes, devices)
+    memory.check(config, dataset.train.images, devices)
     console = Console(stderr=True, quiet=not progress)
     with locked(folder):
         if start is not None:

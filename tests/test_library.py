@@ -78,6 +78,19 @@ def test_what_it_offers_is_there_and_what_it_does_not_is_not():
         _ = infogan_jax.nothing
 
 
+@pytest.mark.parametrize(
+    "call", ["train(['--help'])", "train(['mnist', '--nothing'])", "evaluate(['--help'])"]
+)
+def test_the_command_lines_answer_without_jax(call):
+    heavy = ("jax", "flax", "orbax", "grain", "tensorflow", "tensorflow_datasets", "sklearn", "matplotlib")
+    script = (
+        f"import sys; from infogan_jax import cli\ntry: cli.{call}\nexcept SystemExit: pass\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
 def test_importing_the_package_imports_nothing_heavy():
     heavy = ("jax", "sklearn", "matplotlib", "orbax")
     script = f"import sys, infogan_jax; print([name for name in {heavy} if name in sys.modules])"

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from losses.checks import check_count
-
 Activation = Literal["relu", "lrelu", "sigmoid", "tanh", "linear"]
 
 KERNEL_SIZE = 4
@@ -99,9 +97,12 @@ class SuperResolution:
     over_bicubic: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "channels", "discriminator_channels"):
-            check_count(name, getattr(self, name), at_least=1)
-        check_count("factor", self.factor, at_least=2)
+        for name, least in (("blocks", 1), ("channels", 1), ("discriminator_channels", 1), ("factor", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int):
+                raise TypeError(f"{name} is {type(value).__name__}: it must be a Python integer")
+            if value < least:
+                raise ValueError(f"{name} is {value}: it must be at least {least}")
         if self.factor & (self.factor - 1):
             raise ValueError(f"factor is {self.factor}: it must be a power of two, as each block doubles")
 

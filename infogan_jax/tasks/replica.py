@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 from infogan_jax.config import Config
 
@@ -85,8 +86,15 @@ def accumulated(gradients: Callable[[Array, Part], Any], images: Array, microbat
 
 
 def replica_mean(tree: Any) -> Any:
-    """The mean over the replicas; XLA would copy even what only one of them has."""
-    return jax.lax.pmean(tree, AXIS) if jax.lax.axis_size(AXIS) > 1 else tree
+    """The mean over the replicas, of all leaves in one reduction.
+
+    A link takes a message's start and then its bytes: a reduction a leaf would wait for many starts. Of one
+    replica there is nothing to do, and XLA would copy what it has.
+    """
+    if jax.lax.axis_size(AXIS) == 1:
+        return tree
+    flat, unflatten = ravel_pytree(tree)
+    return unflatten(jax.lax.pmean(flat, AXIS))
 
 
 def norm(tree: Any) -> Array:

@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from infogan_jax.training.checkpoints import Checkpoints, abstract, host_arrays,
 from infogan_jax.training.devices import check_batch
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log, ProgressLine
+from infogan_jax.training.memory import streams
 from infogan_jax.training.run_folder import Run
+from infogan_jax.training.stream import gathered
 
 State = Any
 """A task's own: a pytree of arrays."""
@@ -83,21 +85,28 @@ def compile_steps(
     Returns:
         A function of the state (donated), all training images (uint8 [N, h, w, c], on every
         device), each device's batches as indices (int32 [devices, steps, batch / devices]) and the
-        constants. It returns the new state and each step's metrics, [steps].
+        constants. In place of the images None may be given; the batches are then the images themselves
+        (uint8 [devices, steps, batch / devices, h, w, c]). It returns the new state and each step's metrics,
+        [steps].
     """
 
     step = task_of(config).step
     if stacked is None:
         stacked = devices[0].platform != "cpu"
 
-    def steps(state: State, images: Array, indices: Array, *constants: Any) -> tuple[State, Metrics]:
-        return jax.lax.scan(lambda s, i: step(config, s, images[i], *constants), state, indices)
+    def steps(state: State, images: Array | None, batches: Array, *constants: Any) -> tuple[State, Metrics]:
+        def one(state: State, batch: Array) -> tuple[State, Metrics]:
+            return step(config, state, batch if images is None else images[batch], *constants)
 
-    def steps_of_each(states: State, images: Array, indices: Array, *constants: Any) -> tuple[State, Metrics]:
+        return jax.lax.scan(one, state, batches)
+
+    def steps_of_each(
+        states: State, images: Array | None, batches: Array, *constants: Any
+    ) -> tuple[State, Metrics]:
         def of_one(run: tuple[State, Array]) -> tuple[State, Metrics]:
             return steps(run[0], images, run[1], *constants)
 
-        return (jax.vmap(of_one) if stacked else partial(jax.lax.map, of_one))((states, indices))
+        return (jax.vmap(of_one) if stacked else partial(jax.lax.map, of_one))((states, batches))
 
     return jax.pmap(
         steps if runs == 1 else steps_of_each,
@@ -119,6 +128,39 @@ def device_batches(config: Config, first: int, count: int, size: int, replicas: 
     batch = config.train.batch
     indices = np.stack([batch_indices(config.seed, s, batch, size) for s in range(first, first + count)])
     return indices.reshape(count, replicas, batch // replicas).swapaxes(0, 1)
+
+
+def call_batches(
+    runs: Sequence[Run],
+    starts: Sequence[int],
+    devices: Sequence[jax.Device],
+    images: np.ndarray,
+    *,
+    stream: bool,
+) -> AbstractContextManager[Iterator[Any]]:
+    """The batches of the calls that begin at ``starts``, for the program of `compile_steps`.
+
+    Args:
+        runs: one run, or several that differ in their seeds alone.
+        starts: the first step of each call; those of the last end with ``train.steps``.
+        devices: the devices that share each batch; of several processes, only this one's get theirs.
+        images: all training images.
+        stream: whether the batches are the images themselves, gathered ahead, and not their indices.
+    """
+    train, rows = runs[0].config.train, own_rows(devices)
+
+    def indices(first: int) -> np.ndarray:
+        count = min(train.steps_per_call, train.steps - first)
+        batches = [device_batches(r.config, first, count, len(images), len(devices))[rows] for r in runs]
+        return batches[0] if len(runs) == 1 else np.stack(batches, axis=1)
+
+    if not stream:
+        return nullcontext(map(indices, starts))
+    if jax.process_count() > 1:
+        return gathered(images, starts, indices)
+    # As pmap lays out its arguments.
+    shards = NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(AXIS))
+    return gathered(images, starts, indices, lambda batches: jax.device_put(batches, shards))
 
 
 def train(
@@ -148,7 +190,6 @@ def train(
     """
     config, step = _common(runs)
     devices = devices or jax.devices()
-    rows = own_rows(devices)
     console = console or Console(stderr=True, quiet=not processes.first())
     check_batch(config.train, devices)
     settings = config.train
@@ -156,7 +197,8 @@ def train(
     if processes.first():
         for run in runs:
             run.folder.mkdir(parents=True, exist_ok=True)
-    images = jax.device_put(dataset.train.images, placement)
+    stream = processes.any_of(streams(config, dataset.train.images.nbytes, devices))
+    images = None if stream else jax.device_put(dataset.train.images, placement)
     constants = jax.device_put(constants_of(config), placement)
     run_steps = compile_steps(config, devices, len(runs), constants=len(constants))
     task = task_of(config)
@@ -182,11 +224,12 @@ def train(
                 own_checkpoints.save(step, own, run.config)
 
         state = _start(runs, checkpoints, devices)
+        starts = range(step, settings.steps, settings.steps_per_call)
+        calls = files.enter_context(call_batches(runs, starts, devices, dataset.train.images, stream=stream))
         while step < settings.steps and processes.signal_of_any(interrupts.received) is None:
             called = time.monotonic()
             count = min(settings.steps_per_call, settings.steps - step)
-            batches = [device_batches(r.config, step, count, len(images), len(devices))[rows] for r in runs]
-            batches = batches[0] if len(runs) == 1 else np.stack(batches, axis=1)
+            batches = next(calls)
             if flops is None:
                 # Of one step, since a loop's body counts once. What is traced here serves the call too.
                 flops = _flops(run_steps.lower(state, images, batches, *constants)) * len(devices) * len(runs)

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.extend import core
 
 from infogan_jax.config import Config, SuperResolutionConfig
 from infogan_jax.errors import UserError
 from infogan_jax.tasks.registry import constants_of, task_of
 from infogan_jax.tasks.replica import AXIS
+from infogan_jax.training.stream import BUFFERED
 
 # What a step keeps for each pixel of its images, at most, in the networks that are here. Far below the memory
 # that there is, nothing more exact is needed, which takes as long as tracing a step.
@@ -24,9 +26,10 @@ class Need(NamedTuple):
     """Bytes on each device, at least.
 
     Attributes:
-        images: the training images.
+        images: the training images; 0 where they are streamed.
         state: the states of all runs, and the gradients of one.
-        calls: the indices of the images that a call sees.
+        calls: the indices of the images that a call sees; or where they are streamed, the images of that call
+            and of those that are being gathered.
         step: what one step keeps for its backward pass.
     """
 
@@ -47,12 +50,20 @@ def check_data(nbytes: int, advice: str) -> None:
         raise UserError(f"the images take {_gib(nbytes)}, and there are {_gib(there)} of memory: {advice}")
 
 
-def check(config: Config, images_nbytes: int, devices: Sequence[jax.Device], runs: int = 1) -> None:
+def streams(config: Config, nbytes: int, devices: Sequence[jax.Device]) -> bool:
+    """Whether training images of that many bytes stay in this machine's memory, not on the devices."""
+    if config.data.stream != "auto":
+        return config.data.stream == "yes"
+    there = device_memory(devices)
+    return there is not None and nbytes > there / 2
+
+
+def check(config: Config, images: np.ndarray, devices: Sequence[jax.Device], runs: int = 1) -> None:
     """Refuses a training that the devices' memory can't hold.
 
     Args:
         config: the configuration.
-        images_nbytes: bytes of the training images.
+        images: the training images, uint8 [N, h, w, c].
         devices: the devices that share each batch, of all processes.
         runs: how many runs take their steps in one program.
 
@@ -65,12 +76,14 @@ def check(config: Config, images_nbytes: int, devices: Sequence[jax.Device], run
     train, (height, width, channels) = config.train, _image_shape(config)
     at_once = (train.microbatch or train.batch) // len(devices)
     rough = at_once * height * width * channels * _MOST_BYTES_A_PIXEL
-    need = needed(config, images_nbytes, len(devices), runs, step=None if rough * runs > there / 2 else rough)
+    step = None if rough * runs > there / 2 else rough
+    streamed = streams(config, images.nbytes, devices)
+    need = needed(config, images, len(devices), runs, step=step, streamed=streamed)
     total = sum(need)
     if total <= there:
         return
     cures = {
-        "images": "read fewer with --data.limit, or smaller ones with --data.size",
+        "images": "leave them in this machine's memory with --data.stream yes",
         "state": "take smaller networks" if runs == 1 else "--no-together trains the seeds one by one",
         "calls": f"lower --train.steps-per-call {train.steps_per_call}",
         "step": f"lower --train.batch {train.batch}, or take it in parts with --train.microbatch",
@@ -83,24 +96,31 @@ def check(config: Config, images_nbytes: int, devices: Sequence[jax.Device], run
 
 
 def needed(
-    config: Config, images_nbytes: int, devices: int, runs: int = 1, *, step: int | None = None
+    config: Config,
+    images: np.ndarray,
+    devices: int,
+    runs: int = 1,
+    *,
+    step: int | None = None,
+    streamed: bool = False,
 ) -> Need:
     """What a training needs; ``step``, where it is given, is taken for what a step keeps."""
     task, train = task_of(config), config.train
     state = jax.eval_shape(lambda: task.init(config, jax.random.key(0)))
     share = train.batch // devices
     if step is None:
-        images = jax.ShapeDtypeStruct((share, *_image_shape(config)), "uint8")
+        batch = jax.ShapeDtypeStruct((share, *_image_shape(config)), "uint8")
         constants = constants_of(config)
         traced = jax.make_jaxpr(lambda s, x: task.step(config, s, x, *constants), axis_env=[(AXIS, devices)])(
-            state, images
+            state, batch
         )
         step = written_at_once(traced.jaxpr)
     params = sum(map(_bytes, jax.tree.leaves(state.params)))
+    seen = train.steps_per_call * share * runs
     return Need(
-        images=images_nbytes,
+        images=0 if streamed else images.nbytes,
         state=runs * sum(map(_bytes, jax.tree.leaves(state))) + params,
-        calls=4 * train.steps_per_call * share * runs,
+        calls=seen * ((1 + BUFFERED) * images[0].nbytes if streamed else 4),
         step=step,
     )
 

@@ -13,6 +13,7 @@ from infogan_jax.training.run_folder import Run
 
 # What a resumed run may change: none of these alters what a step computes.
 MAY_CHANGE = {
+    "data.stream",
     "train.steps",
     "train.steps_per_call",
     "train.checkpoint_every",

@@ -161,6 +161,13 @@ def check_same(what: str, *values: bytes) -> None:
         )
 
 
+def any_of(here: bool) -> bool:
+    """Whether something is so in this process or in another; the same in all."""
+    if jax.process_count() == 1:
+        return here
+    return bool(np.max(multihost_utils.process_allgather(np.int32(here))))
+
+
 def signal_of_any(received: signal.Signals | None) -> signal.Signals | None:
     """The signal that this process or another has received; the same in all."""
     if jax.process_count() == 1:

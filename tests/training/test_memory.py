@@ -3,6 +3,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from infogan_jax.errors import UserError
@@ -39,33 +40,44 @@ def test_programs_inside_count_and_a_loop_s_body_once():
     assert 2 * one <= written(loop, (10, 20), a) <= 3 * one
 
 
+def images(nbytes):
+    """Images that say they take so much, and don't."""
+    return np.broadcast_to(np.uint8(0), (max(nbytes // 64, 1), 8, 8, 1))
+
+
 def with_train(config, **train):
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
+
+
+def resident(config):
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, stream="no"))
 
 
 def test_the_estimate_of_a_step_is_below_what_xla_takes(tiny_config):
     share = 64
     config = with_train(tiny_config, batch=share)
-    need = memory.needed(config, images_nbytes=1000, devices=1)
+    need = memory.needed(config, images(1024), devices=1)
     state = jax.eval_shape(lambda: infogan.init(config, jax.random.key(0)))
     step = jax.vmap(lambda s, x: infogan.step(config, s, x), in_axes=(None, 0), axis_name=AXIS)
-    images = jax.ShapeDtypeStruct((1, share, 8, 8, 1), "uint8")
-    taken = jax.jit(step).lower(state, images).compile().memory_analysis().temp_size_in_bytes
+    batch = jax.ShapeDtypeStruct((1, share, 8, 8, 1), "uint8")
+    taken = jax.jit(step).lower(state, batch).compile().memory_analysis().temp_size_in_bytes
     # Which is more: what comes between products, and what is kept twice.
     assert taken / 15 < need.step < taken
-    assert need.images == 1000 and need.calls == 4 * config.train.steps_per_call * share
+    assert need.images == 1024 and need.calls == 4 * config.train.steps_per_call * share
     # Weights, two means of Adam's and the gradients.
     weights = 4 * sum(leaf.size for leaf in jax.tree.leaves(state.params))
     assert 4 * weights < need.state < 4.5 * weights
-    half = memory.needed(with_train(config, microbatch=share // 2), images_nbytes=1000, devices=1)
+    half = memory.needed(with_train(config, microbatch=share // 2), images(1024), devices=1)
     assert half.step < 0.7 * need.step
-    assert memory.needed(config, 1000, devices=1, runs=3).state == pytest.approx(3 * need.state, rel=0.5)
+    assert memory.needed(config, images(1024), devices=1, runs=3).state == pytest.approx(
+        3 * need.state, rel=0.5
+    )
 
 
 @pytest.mark.parametrize(
     ("train", "nbytes", "runs", "message"),
     [
-        ({}, 2**40, 1, r"images 1,024.0 GiB.*read fewer with --data.limit"),
+        ({}, 2**40, 1, r"images 1,024.0 GiB.*leave them in this machine's memory with --data.stream yes"),
         ({"steps_per_call": 2**30}, 0, 1, r"lower --train.steps-per-call 1073741824"),
         ({"batch": 2**20}, 0, 1, r"lower --train.batch 1048576, or take it in parts with --train.microbatch"),
         ({}, 0, 100_000, r"--no-together trains the seeds one by one"),
@@ -79,9 +91,24 @@ def test_what_does_not_fit_is_refused_with_an_estimate(
     with pytest.raises(
         UserError, match=r"^each device needs [\d.,]+ .iB at least \(.*has 0\.5 GiB: "
     ) as error:
-        memory.check(with_train(tiny_config, **train), nbytes, devices, runs)
+        memory.check(resident(with_train(tiny_config, **train)), images(nbytes), devices, runs)
     assert re.search(message, str(error.value))
-    memory.check(tiny_config, 1000, devices)
+    memory.check(tiny_config, images(1024), devices)
+
+
+def test_images_that_a_device_cannot_hold_are_streamed(tiny_config, monkeypatch):
+    monkeypatch.setattr(memory, "host_memory", lambda: 2**29)
+    devices = jax.devices()[:1]
+    assert not memory.streams(tiny_config, 2**28, devices)
+    assert memory.streams(tiny_config, 2**28 + 1, devices)
+    assert not memory.streams(resident(tiny_config), 2**40, devices)
+    memory.check(tiny_config, images(2**40), devices)
+    need = memory.needed(tiny_config, images(2**40), 1, streamed=True)
+    train = tiny_config.train
+    # The call that runs, and two that wait.
+    assert need.images == 0 and need.calls == 3 * 64 * train.steps_per_call * train.batch
+    monkeypatch.setattr(memory, "host_memory", lambda: None)
+    assert not memory.streams(tiny_config, 2**60, devices)
 
 
 def test_images_that_memory_cannot_hold_are_refused(monkeypatch):
