@@ -200,6 +200,8 @@ def test_kernels_that_do_not_fit_are_refused(monkeypatch, function, backend, x_s
 @both
 def test_a_gradient_of_a_gradient_is_laxs(function, reference, channels, features):
     x, kernel = arrays((2, 6, 5, channels), features=features)
+    # Sines of large sums would say nothing but how these were rounded.
+    kernel /= np.sqrt(kernel[..., 0].size)
 
     def penalty(f):
         """The squared norm of a slope in the images, as a gradient penalty has it."""
