@@ -18,12 +18,12 @@ from infogan_jax.training.checkpoints import Checkpoints
 ERRORS = {0: 0.25, 1: 0.05, 2: 0.10, 10: 0.60}
 
 
-def save(config, folder, seeds):
+def save(config, folder, seeds, step=0):
     init = jax.jit(infogan.init, static_argnums=0)
     for seed in seeds:
         own = dataclasses.replace(config, seed=seed)
         with Checkpoints(folder / f"s{seed}") as checkpoints:
-            checkpoints.save(0, init(own, jax.random.key(seed)), own)
+            checkpoints.save(step, init(own, jax.random.key(seed)), own)
 
 
 def summarize(folder):
@@ -169,8 +169,8 @@ def test_columns_of_the_table_stand_apart_whatever_the_numbers():
 
 
 def test_runs_at_other_steps_are_told_apart(tiny_config, tmp_path, measured):
-    save(tiny_config, tmp_path, (0, 1))
-    (tmp_path / "s1/checkpoints/0").rename(tmp_path / "s1/checkpoints/7")
+    save(tiny_config, tmp_path, (0,))
+    save(tiny_config, tmp_path, (1,), step=7)
     assert [(each.seeds, each.step) for each in summarize(tmp_path)] == [([0], 0), ([1], 7)]
 
 

@@ -17,7 +17,7 @@ from infogan_jax.networks.features import phi
 from infogan_jax.networks.superresolution import Discriminator, Generator
 from infogan_jax.networks.tables import SuperResolution
 from infogan_jax.tasks import superresolution
-from infogan_jax.tasks.replica import AXIS
+from infogan_jax.tasks.replica import AXIS, Part
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -85,7 +85,8 @@ def alone(state):
 def pairs(config, state, images):
     """The step's crops."""
     key = jax.random.fold_in(state.key, state.step)
-    one = jax.vmap(partial(superresolution._pairs, config, key), axis_name=AXIS)
+    whole = Part(len(images), 0, len(images))
+    one = jax.vmap(lambda x: superresolution._pairs(config, key, x, whole), axis_name=AXIS)
     return [x[0] for x in jax.jit(one)(images[None])]
 
 
