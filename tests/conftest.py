@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import tempfile
 
 # Both are read when JAX starts its CPU client. Un-awaited collectives on several fake devices
 # can use up a small machine's thread pool and stop for ever; NPROC sizes that pool.
@@ -12,6 +13,11 @@ os.environ["XLA_FLAGS"] = (
     + " --xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# What one process has compiled, the other, and the commands that tests start, find again.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _programs = tempfile.TemporaryDirectory(prefix="infogan-jax-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
 
 import jax
 import numpy as np
@@ -33,6 +39,13 @@ _ANY_PACE = {"deadline": None, "suppress_health_check": list(HealthCheck), "data
 settings.register_profile("usual", max_examples=300, derandomize=True, **_ANY_PACE)
 settings.register_profile("large", max_examples=3000, **_ANY_PACE)
 settings.load_profile("usual")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs_of_a_module():
+    """Compiled programs are let go with the module that made them: all of them together take gigabytes."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="module")

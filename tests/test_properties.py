@@ -8,11 +8,9 @@ import json
 import shutil
 from pathlib import Path
 
-import jax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.experimental.compilation_cache import compilation_cache
 
 from infogan_jax import cli, experiments
 from infogan_jax.config import AutoencoderConfig, InfoGANConfig, flag
@@ -149,15 +147,7 @@ def tiny(tiny_config, digits, tmp_path_factory):
         patch.setattr(digits_source, "load", lambda name: few)
         patch.setitem(experiments.EXPERIMENTS, "tiny", tiny_config)
         patch.setitem(experiments.EXPERIMENTS, "tiny-autoencoder", autoencoder)
-        # Runs of one shape differ in their numbers alone: each program is compiled once.
-        kept = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
-        jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("xla")))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        compilation_cache.reset_cache()
         yield
-        jax.config.update("jax_compilation_cache_dir", kept[0])
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", kept[1])
-        compilation_cache.reset_cache()
 
 
 def test_every_field_has_something_that_it_must_not_be():

@@ -47,11 +47,6 @@ def config(tiny_config):
     return dataclasses.replace(tiny_config, networks=networks, train=train)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("xla")
-
-
 def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -59,7 +54,7 @@ def free_port():
 
 
 @pytest.fixture
-def start(config, cache, tmp_path):
+def start(config, tmp_path):
     """A function that starts processes with so many devices each; those that are left are ended."""
     started, ports = [], set()
     (tmp_path / "tiny.json").write_text(json.dumps(to_json(config)))
@@ -71,7 +66,6 @@ def start(config, cache, tmp_path):
         ports.add(port)
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(sys.path),
-            "JAX_COMPILATION_CACHE_DIR": str(cache),
             "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
             "--xla_backend_optimization_level=0",
