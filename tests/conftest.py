@@ -13,7 +13,7 @@ os.environ["XLA_FLAGS"] = (
     + " --xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# What one process has compiled, the other, and the commands that tests start, find again.
+# What a command has compiled that a test starts, the next one finds again.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     _programs = tempfile.TemporaryDirectory(prefix="infogan-jax-tests-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs.name
@@ -32,6 +32,8 @@ from infogan_jax.training import loop, run_folder
 from infogan_jax.training.checkpoints import Checkpoints, abstract
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Not in this process: with several devices jaxlib 0.10.2 now and then dies as it writes a program down.
+jax.config.update("jax_compilation_cache_dir", None)
 
 # Drawn cases (tests/test_properties.py): the same at each run; `--hypothesis-profile=large` draws more, anew.
 # How long one takes says nothing on a machine that others use too.

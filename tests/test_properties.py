@@ -67,6 +67,7 @@ INVALID = OF_OTHER_SOURCES | {
     "seed": st.one_of(below_zero, numbers(st.integers(2**32, 2**70))),
     "data.source": other_than("digits", "tfds", "folder", "scenes"),
     "data.name": other_than("digits"),
+    "data.stream": other_than("auto", "yes", "no"),
     "model.dtype": other_than(),
     "train.steps": st.one_of(below_one, numbers(st.integers(2**31, 2**40))),
     # Eight devices share a batch.
