@@ -91,7 +91,11 @@ print("seen:", sorted(set(seen)))
 
 def test_a_run_from_training_to_report_unpickles_nothing_and_listens_nowhere(tmp_path):
     options = ["digits-autoencoder", "--train.steps", "2", "--train.batch", "16", "--run-dir", "run"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "XLA_FLAGS": ""}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    }
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, *options],
         cwd=tmp_path,
