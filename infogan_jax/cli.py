@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import numpy as np
 import tyro
@@ -21,6 +21,7 @@ import tyro
 from infogan_jax.command_line import choices, command, parse, program, say
 from infogan_jax.config import Config, differences, flag, limits, to_json, validate
 from infogan_jax.data import sources
+from infogan_jax.data.dataset import Dataset
 from infogan_jax.errors import UserError
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
 from infogan_jax.training import run_folder
@@ -32,6 +33,9 @@ from infogan_jax.training.preparation import (
     check_writable,
 )
 from infogan_jax.training.run_folder import Run
+
+if TYPE_CHECKING:
+    import jax
 
 T = TypeVar("T")
 
@@ -177,10 +181,10 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
         if options.distributed:
             told = [(to_json(run.config), str(run.folder), run.resume_from) for run in runs]
             processes.check_same("the options", repr(told).encode())
-            processes.check_same("the images", np.ascontiguousarray(dataset.train.images))
+            processes.check_same("the images", np.ascontiguousarray(dataset.train.images).data)
         at_once = len(runs) if options.together else 1
         _together(options, lambda: memory.check(config, dataset.train.images, devices, at_once))
-        _together(options, lambda: processes.first() and _hold(runs, held))
+        _together(options, lambda: _hold(runs, held))
         if processes.first():
             print(f"run folder: {options.folder}", flush=True)
         groups = grouped(runs, together=options.together)
@@ -209,7 +213,9 @@ def _together(options: _TrainOptions, call: Callable[[], T]) -> T:
     return processes.agreed(call)
 
 
-def _checked(options: _TrainOptions, argv: list[str], experiment: str | None) -> tuple[list[Run], list]:
+def _checked(
+    options: _TrainOptions, argv: list[str], experiment: str | None
+) -> tuple[list[Run], "list[jax.Device]"]:
     """The runs and their devices; refuses what is wrong with them before anything is written or loaded."""
     runs = _resumed(options, argv, experiment) if options.resume else _new(options)
     for run in runs:
@@ -238,9 +244,12 @@ def _checked(options: _TrainOptions, argv: list[str], experiment: str | None) ->
 
 def _hold(runs: list[Run], held: ExitStack) -> None:
     """Keeps other trainings out of the runs' folders, and makes sure that none has been there meanwhile."""
+    from infogan_jax.training import processes
     from infogan_jax.training.lock import locked
     from infogan_jax.training.recovery import go_back
 
+    if not processes.first():  # The first one writes for all.
+        return
     for run in runs:
         held.enter_context(locked(run.folder))
         if run.resume_from is None:
@@ -263,7 +272,7 @@ def _check_processes(options: _TrainOptions) -> None:
         raise UserError(f"{', '.join(missing)}: give all three of {', '.join(given)}, or none")
     if options.process_timeout < 1:
         raise UserError(f"--process-timeout is {options.process_timeout}: it must be 1 or more")
-    if missing:
+    if options.coordinator is None or options.processes is None or options.process is None:
         return
     if not re.fullmatch(r".+:[1-9]\d{0,4}", options.coordinator):
         raise UserError(f"--coordinator is {options.coordinator}: it must be HOST:PORT")
@@ -346,7 +355,7 @@ def _resumed_run(options: _TrainOptions, argv: list[str], experiment: str | None
     return Run(config, folder, step)
 
 
-def _devices(config: Config, require_accelerator: bool) -> list:
+def _devices(config: Config, require_accelerator: bool) -> "list[jax.Device]":
     """The devices of all processes, said aloud: a silent fallback to the CPU is the costliest surprise."""
     import jax
 
@@ -394,7 +403,7 @@ def _evaluate(argv: list[str]) -> int:
     if len(options.run_dirs) > 1:
         return _compare(options)
     (run_dir,) = options.run_dirs
-    several = not run_folder.steps(run_dir) and run_folder.runs_in(run_dir)
+    several = [] if run_folder.steps(run_dir) else run_folder.runs_in(run_dir)
     for name in options.of_one_run if several else ():
         raise UserError(f"--{name} is of one run, but {run_dir} holds {len(several)}: name one of them")
     if not several:
@@ -464,7 +473,7 @@ def _compare(options: _EvalOptions) -> int:
     return 0
 
 
-def _measure(run_dir: Path, step: int | None, dataset: "sources.Dataset | None") -> int:
+def _measure(run_dir: Path, step: int | None, dataset: Dataset | None) -> int:
     from infogan_jax.evaluation.evaluate import evaluate
 
     for line in evaluate(run_dir, step=step, dataset=dataset).headline:
@@ -492,7 +501,7 @@ def _draw_figures(argv: list[str]) -> int:
     return 0
 
 
-def _measure_all(runs: list[Path], folder: Path, dataset: "sources.Dataset | None") -> int:
+def _measure_all(runs: list[Path], folder: Path, dataset: Dataset | None) -> int:
     from infogan_jax.evaluation import sweep
 
     for each in sweep.summarize(runs, folder, dataset):
@@ -505,6 +514,7 @@ def _cache_compilations() -> None:
     """Compiled programs outlive the process; a folder or thresholds that the user has set stay."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    # jax makes its options' attributes when it is imported.
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(home / "infogan-jax"))

@@ -39,7 +39,8 @@ class CategoricalPosterior(NamedTuple):
 
     def log_prob(self, value: Array) -> Array:
         """Log Q(c | x) in nats, float [batch]."""
-        return information.categorical_log_prob(self.logits, value)
+        nats: Array = information.categorical_log_prob(self.logits, value)
+        return nats
 
     @property
     def mode(self) -> Array:
@@ -54,7 +55,8 @@ class BernoulliPosterior(NamedTuple):
 
     def log_prob(self, value: Array) -> Array:
         """Log Q(c | x) in nats, float [batch]."""
-        return information.bernoulli_log_prob(self.logit, value)
+        nats: Array = information.bernoulli_log_prob(self.logit, value)
+        return nats
 
     @property
     def mode(self) -> Array:
@@ -70,7 +72,8 @@ class GaussianPosterior(NamedTuple):
 
     def log_prob(self, value: Array) -> Array:
         """Log Q(c | x) in nats, float [batch]."""
-        return information.gaussian_log_prob(self.mean, self.log_scale, value)
+        nats: Array = information.gaussian_log_prob(self.mean, self.log_scale, value)
+        return nats
 
     @property
     def mode(self) -> Array:
@@ -175,9 +178,10 @@ class Bernoulli:
         return np.array([0.0, 1.0], np.float32)
 
 
-@dataclass(frozen=True)
 class _Continuous:
     """What the continuous codes share: a Gaussian posterior with a learned or a fixed sigma."""
+
+    sigma: float | None
 
     @property
     def input_dim(self) -> int:
@@ -379,12 +383,13 @@ class LatentCodes:
         """
         code = self.named[name]
         values = code.traversal_values(columns)
-        held = next((c for c in self.categorical if c != name), None)
+        sizes = {c: other.categories for c, other in self.named.items() if isinstance(other, Categorical)}
+        held = next((c for c in sizes if c != name), None)
         if held is None or isinstance(code, Categorical):
             base = self.sample(key, rows)
             row_labels = tuple(f"draw {i}" for i in range(1, rows + 1))
         else:
-            rows = self.named[held].categories
+            rows = sizes[held]
             base = {k: jnp.repeat(v, rows, axis=0) for k, v in self.sample(key, 1).items()}
             base[held] = jnp.arange(rows, dtype=jnp.int32)
             row_labels = tuple(f"{held} = {i}" for i in range(rows))

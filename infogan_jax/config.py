@@ -311,8 +311,8 @@ def validate(config: Config) -> None:
             )
     batch, microbatch = config.train.batch, config.train.microbatch
     if microbatch and (batch % microbatch or microbatch == 1):
-        allowed = [n for n in range(2, min(batch, 4096) + 1) if batch % n == 0]
-        near = min(allowed, key=lambda n: abs(n - microbatch))
+        divisors = [n for n in range(2, min(batch, 4096) + 1) if batch % n == 0]
+        near = min(divisors, key=lambda n: abs(n - microbatch))
         raise UserError(
             f"--train.microbatch is {microbatch}: it must be 2 or more and divide --train.batch {batch}, as "
             f"{near} does"
@@ -324,18 +324,23 @@ def validate(config: Config) -> None:
             f"--data.crop is {config.data.crop} and --data.size is {config.data.size}: images are either cut "
             "or resized, so one of them must be 0"
         )
-    without_categories = isinstance(config, InfoGANConfig) and not config.codes.categorical
-    if without_categories and config.objective.invariance.weight > 0:
+    if isinstance(config, InfoGANConfig):
+        _validate_infogan(config)
+    if isinstance(config, SuperResolutionConfig):
+        _validate_superresolution(config)
+
+
+def _validate_infogan(config: InfoGANConfig) -> None:
+    codes, objective = config.codes, config.objective
+    if objective.invariance.weight > 0 and not codes.categorical:
         raise UserError("--objective.invariance.weight is above 0, but there is no categorical code")
-    if isinstance(config, InfoGANConfig) and config.objective.plain_gan:
-        if not config.codes.codes:
+    if objective.plain_gan:
+        if not codes.codes:
             raise UserError("--objective.plain-gan measures L_I, but there is no code")
-        if config.objective.invariance.weight > 0:
+        if objective.invariance.weight > 0:
             raise UserError(
                 "--objective.plain-gan leaves Q the bound alone: set --objective.invariance.weight 0"
             )
-    if isinstance(config, SuperResolutionConfig):
-        _validate_superresolution(config)
 
 
 def _validate_superresolution(config: SuperResolutionConfig) -> None:
@@ -386,7 +391,8 @@ def _converter() -> cattrs.Converter:
 
 def to_json(config: Config) -> dict[str, Any]:
     """The configuration as JSON values."""
-    return _converter().unstructure(config, _AnyConfig)
+    values: dict[str, Any] = _converter().unstructure(config, _AnyConfig)
+    return values
 
 
 def from_json(values: dict[str, Any]) -> Config:
@@ -396,7 +402,8 @@ def from_json(values: dict[str, Any]) -> Config:
         UserError: the values are not those of a configuration of this version.
     """
     try:
-        return _converter().structure(values, _AnyConfig)
+        # cattrs takes any type, and annotates classes alone.
+        return _converter().structure(values, _AnyConfig)  # type: ignore[arg-type]
     except cattrs.errors.BaseValidationError as error:
         causes = "; ".join(cattrs.transform_error(error))
         raise UserError(f"the configuration is not one of this version: {causes}") from error

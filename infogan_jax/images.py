@@ -30,7 +30,8 @@ def to_uint8(images: np.ndarray, low: float, high: float) -> np.ndarray:
     if not low < high:
         raise ValueError(f"low must be below high, got {low} and {high}")
     shares = (images.astype(np.float32) - low) / (high - low)
-    return np.rint(255 * shares.clip(0, 1)).astype(np.uint8)
+    levels: np.ndarray = np.rint(255 * shares.clip(0, 1)).astype(np.uint8)
+    return levels
 
 
 def tile(images: np.ndarray, columns: int, pad: int = 2, background: int = 255) -> np.ndarray:

@@ -3,7 +3,7 @@
 import base64
 import html
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from rich.console import Console
@@ -65,7 +65,7 @@ class Evaluation(NamedTuple):
         explorer: the page in which its generator runs; None where it has none.
     """
 
-    metrics: dict
+    metrics: dict[str, Any]
     results: list[tuple[str, str, str]]
     pictures: list[tuple[str, Path]]
     report: Path

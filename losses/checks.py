@@ -38,7 +38,8 @@ def jitted(*constants: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             given: dict[str, Any] = {k: _constant(k, kwargs[k]) for k in constants if k in kwargs}
-            return compiled(*args, **{**kwargs, **given})
+            result: R = compiled(*args, **{**kwargs, **given})
+            return result
 
         return checked
 
@@ -145,7 +146,7 @@ def check_unit_interval(x: Array, name: str = "x") -> None:
         raise ValueError(f"{name} holds {values[outside][0]}: it must be inside [0, 1]")
 
 
-def floats(shape: str, /, **arrays: Array) -> list[Array]:
+def floats(shape: str, /, **arrays: Array | np.ndarray | float) -> list[Array]:
     """The arrays by name, of one shape and at least single precision.
 
     Half-precision arrays come back as float32; where one is float64, all of them do.
@@ -183,7 +184,7 @@ def check_integers(shape: str, /, **arrays: Array) -> None:
         check_rank(shape, **{name: x})
 
 
-def check_rank(shape: str, /, **arrays: Array) -> None:
+def check_rank(shape: str, /, **arrays: Array | np.ndarray | float) -> None:
     """Refuses arrays that don't have the axes of ``shape``, in the notation of `floats`."""
     axes = [axis for axis in shape.strip("[]").split(", ") if axis]
     named = len(axes) - axes.count("...")
@@ -195,7 +196,7 @@ def check_rank(shape: str, /, **arrays: Array) -> None:
             raise ValueError(f"{name} has shape {jnp.shape(x)}: it must be {shape} with no empty axis")
 
 
-def check_same_shape(**arrays: Array) -> None:
+def check_same_shape(**arrays: Array | np.ndarray | float) -> None:
     """Refuses arrays that differ in shape: nothing here relies on broadcasting."""
     first, *others = arrays or [""]
     for name in others:

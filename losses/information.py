@@ -6,6 +6,7 @@ arrays; a prior is part of a model's specification, so its entropy is a Python n
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -496,7 +497,7 @@ def weighted_information(information: Mapping[str, Array], weights: Mapping[str,
     bounds = dict(zip(information, floats("[...]", **information), strict=True))
     for name, weight in weights.items():
         number(f"weights[{name!r}]", weight)
-    return sum(weight * bounds[name] for name, weight in weights.items())
+    return cast(Array, sum(weight * bounds[name] for name, weight in weights.items()))
 
 
 @jitted("axis_name")

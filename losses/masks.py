@@ -9,6 +9,8 @@ plain sum over pixels cares little for the border: `edge_error_from_logits` weig
 Targets are taken as they come. `losses.check_unit_interval` refuses what isn't in [0, 1], outside ``jit``.
 """
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -168,9 +170,10 @@ def edge_weights(target: Array, *, radius: int, strength: float) -> Array:
     size = 2 * radius + 1
     padded = jnp.pad(target, ((0, 0), (radius, radius), (radius, radius), (0, 0)), mode="edge")
     height, width = target.shape[1:3]
-    rows = sum(padded[:, i : i + height] for i in range(size)) / size
+    rows = cast(Array, sum(padded[:, i : i + height] for i in range(size))) / size
     # The mean of ones may be rounded to more than 1, and the weight then to less.
-    mean = jnp.clip(sum(rows[:, :, j : j + width] for j in range(size)) / size, 0, 1)
+    mean = cast(Array, sum(rows[:, :, j : j + width] for j in range(size))) / size
+    mean = jnp.clip(mean, 0, 1)
     return 1 + 4 * strength * mean * (1 - mean)
 
 

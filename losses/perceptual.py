@@ -169,4 +169,5 @@ def perceptual_error(content: Array, fake_logits: Array, *, adversarial_weight: 
     """
     content, fake_logits = floats("[...]", content=content, fake_logits=fake_logits)
     number("adversarial_weight", adversarial_weight, at_least=0)
-    return content + adversarial_weight * generator_non_saturating(fake_logits)
+    loss: Array = content + adversarial_weight * generator_non_saturating(fake_logits)
+    return loss

@@ -10,12 +10,13 @@ References:
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from losses.checks import check_count, floats
 
 
-def low_resolution(images: Array, factor: int) -> Array:
+def low_resolution(images: Array | np.ndarray, factor: int) -> Array:
     """Images made smaller and rounded to bytes, as a file would hold them.
 
     Pillow rounds between rows and columns too, so a value of its can differ by 1.
@@ -38,7 +39,7 @@ def low_resolution(images: Array, factor: int) -> Array:
     return jnp.round(jnp.clip(small, 0, 255)).astype(jnp.uint8)
 
 
-def enlarge(images: Array, factor: int) -> Array:
+def enlarge(images: Array | np.ndarray, factor: int) -> Array:
     """Images made larger: what a super-resolver must be better than.
 
     Args:
@@ -57,5 +58,8 @@ def enlarge(images: Array, factor: int) -> Array:
     return _resize(images, images.shape[1] * factor, images.shape[2] * factor)
 
 
-def _resize(images: Array, height: int, width: int) -> Array:
-    return jax.image.resize(images, (len(images), height, width, images.shape[3]), "cubic", antialias=True)
+def _resize(images: Array | np.ndarray, height: int, width: int) -> Array:
+    resized: Array = jax.image.resize(
+        images, (len(images), height, width, images.shape[3]), "cubic", antialias=True
+    )
+    return resized

@@ -102,7 +102,7 @@ def _check_labels(title: str, split: Split, num_classes: int | None) -> None:
     images, labels = split.images, split.labels
     if (labels is None) != (num_classes is None):
         raise ValueError(f"{title} labels and num_classes must both be given or both be None")
-    if labels is None:
+    if labels is None or num_classes is None:
         return
     if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
         raise ValueError(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from infogan_jax.data import factors_file, image_files
-from infogan_jax.data.dataset import Dataset, Split
+from infogan_jax.data.dataset import Dataset, Factor, Split
 from infogan_jax.data.resize import centre_square
 from infogan_jax.errors import UserError
 
@@ -36,13 +36,14 @@ def image_shape(
         UserError: there is no such directory, it is not laid out as `load` says, its first file can't be
             read, or a crop is larger than the first image.
     """
-    for file in _layout(folder).files:
+    layout = _layout(folder)
+    for file in layout.files:
         try:
             height, width, channels = image_files.read(file.path, channels=1 if grey else None).shape
         except image_files.Unreadable as reason:
             if skip_unreadable:
                 continue
-            raise _unreadable(folder, {file.path: str(reason)}) from reason
+            raise _unreadable(layout.folder, {file.path: str(reason)}) from reason
         if crop > min(width, height):
             raise UserError(f"--data.crop is {crop}, but {file.path} has {width}x{height} pixels")
         side = crop or size
@@ -85,8 +86,9 @@ def load(
         UserError: as `image_shape` and `factors_file.read`; or files can't be read, or an image that is taken
             whole is of another shape than the first, or no square of a split shows anything.
     """
-    files, num_classes = _layout(folder)
-    factors, values = (), None
+    folder, files, num_classes = _layout(folder)
+    factors: tuple[Factor, ...] = ()
+    values = None
     if (table := folder / factors_file.FILE_NAME).exists():
         factors, values = factors_file.read(
             table, [file.path.relative_to(folder).as_posix() for file in files]
@@ -140,14 +142,15 @@ def held_out(folder: Path | None, *, skip_unreadable: bool = False) -> Iterator[
     Raises:
         UserError: a file can't be read.
     """
-    for file in _layout(folder).files:
+    layout = _layout(folder)
+    for file in layout.files:
         if file.split != "test":
             continue
         try:
             yield image_files.read(file.path, channels=3)
         except image_files.Unreadable as reason:
             if not skip_unreadable:
-                raise _unreadable(folder, {file.path: str(reason)}) from reason
+                raise _unreadable(layout.folder, {file.path: str(reason)}) from reason
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -171,6 +174,7 @@ class _File(NamedTuple):
 
 
 class _Layout(NamedTuple):
+    folder: Path
     files: list[_File]
     num_classes: int | None
 
@@ -199,7 +203,7 @@ def _layout(folder: Path | None) -> _Layout:
         for label, members in enumerate(contents)
         for position, path in enumerate(members)
     ]
-    return _Layout(files, None if images else len(classes))
+    return _Layout(folder, files, None if images else len(classes))
 
 
 def _members(folder: Path) -> list[Path]:
@@ -246,4 +250,5 @@ def _cut(pixels: np.ndarray, crop: int, size: int) -> np.ndarray:
 
 def _varied(images: np.ndarray) -> np.ndarray:
     flat = images.reshape(len(images), math.prod(images.shape[1:]))
-    return images[(flat != flat[:, :1]).any(axis=1)]
+    varied: np.ndarray = images[(flat != flat[:, :1]).any(axis=1)]
+    return varied

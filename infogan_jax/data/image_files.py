@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 2**26
 """8192 x 8192. An image of more is refused before it is decoded: it may be meant to fill the memory."""
@@ -63,7 +63,7 @@ def read(file: Path, channels: int | None = None) -> np.ndarray:
                 check_size(image)
                 grey = image.mode in _GREY if channels is None else channels == 1
                 pixels = np.asarray(_opaque(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB"))
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise Unreadable("no PNG, JPEG, BMP or PGM") from error
     except _DAMAGE as error:
         raise Unreadable(" ".join(str(error).split()) or type(error).__name__) from error

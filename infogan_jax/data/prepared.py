@@ -81,7 +81,8 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: it is not there or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return values
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} has no {path.name}: delete it and prepare the data again") from error
     except ValueError as error:

@@ -6,7 +6,7 @@ import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from infogan_jax.data import image_files, known_sets, prepared
 from infogan_jax.data.dataset import Dataset, Split
@@ -108,12 +108,12 @@ def load(name: str, *, size: int = 0, extra: bool = False, limit: int = 0) -> Da
         else:
             test, held_out = train, positions % _TEST_EVERY == 0
             chosen = positions[~held_out], positions[held_out]
-        splits = [
+        of_train, of_test = (
             _read_split(records, _drawn(indices, limit), parts, shape)
             for records, indices in zip((train, test), chosen, strict=True)
-        ]
+        )
     # RuntimeError is what array_record raises where a file's checksums do not hold; the rest is of images.
-    except (RuntimeError, zlib.error, image_files.Unreadable, Image.UnidentifiedImageError) as error:
+    except (RuntimeError, zlib.error, image_files.Unreadable, UnidentifiedImageError) as error:
         raise UserError(
             f"a file of {found.folder} is damaged ({error}); "
             f"delete that folder, then {prepared.how_to_prepare(name)}"
@@ -123,7 +123,7 @@ def load(name: str, *, size: int = 0, extra: bool = False, limit: int = 0) -> Da
             f"{name} doesn't fit into memory ({error}): take fewer images with --data.limit"
         ) from error
     try:
-        return Dataset(name, *splits, num_classes, tuple(column.factor for column in columns))
+        return Dataset(name, of_train, of_test, num_classes, tuple(column.factor for column in columns))
     except ValueError as error:
         raise UserError(f"{name} cannot be used: {error}") from error
 

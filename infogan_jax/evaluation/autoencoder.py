@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import losses
@@ -10,7 +11,7 @@ from infogan_jax.config import AutoencoderConfig
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.evaluation.edges import edge_placement_error, intersection_over_union, pixel_error_rate
 from infogan_jax.evaluation.inference import in_batches
-from infogan_jax.evaluation.report import Measurement, rounded
+from infogan_jax.evaluation.report import Measurement, Metrics, rounded
 from infogan_jax.images import save_png, tile
 from infogan_jax.tasks import autoencoder
 from infogan_jax.tasks.autoencoder import State
@@ -40,7 +41,7 @@ def measure(
     wanted = images.astype(np.float32) / 255
     pixels = wanted[0].size
     errors = {
-        "l0": losses.l0_error(made, wanted, tolerance=0.1),
+        "l0": losses.l0_error(jnp.asarray(made), jnp.asarray(wanted), tolerance=0.1),
         "l1": losses.l1_error(made, wanted),
         "l2": losses.l2_error(made, wanted),
     }
@@ -54,7 +55,7 @@ def measure(
     ]
     edges = [edge_placement_error(a, b) for a, b in channels_apart]
     unit, per_pixel = ("nm", config.pixel_size) if config.pixel_size else ("pixels", 1.0)
-    metrics = {
+    metrics: Metrics = {
         "error": config.error,
         "errors_per_pixel": {name: rounded(np.mean(e) / pixels) for name, e in errors.items()},
         "pixel_error_rate": rounded(np.mean([pixel_error_rate(a, b) for a, b in channels_apart])),

@@ -4,7 +4,7 @@ The features are the caller's: a number is "the Fréchet distance on <those feat
 of features, and at one number of images, can two models be compared.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,7 +46,11 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
     # root of a small eigenvalue is needed, so singular covariances lose no digits; QR makes A_i small.
     real_factor = (real - real_mean) / np.sqrt(len(real) - 1)
     generated_factor = (generated - generated_mean) / np.sqrt(len(generated) - 1)
-    cross = np.linalg.qr(real_factor, mode="r") @ np.linalg.qr(generated_factor, mode="r").T
+    # numpy annotates what the other modes return.
+    real_r, generated_r = (
+        cast(np.ndarray, np.linalg.qr(factor, mode="r")) for factor in (real_factor, generated_factor)
+    )
+    cross = real_r @ generated_r.T
     squared = (
         np.sum((real_mean - generated_mean) ** 2)
         + np.sum(real_factor**2)
@@ -119,10 +123,13 @@ def _squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
     """The unbiased estimate: no example is compared with itself."""
 
     def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return (a @ b.T / a.shape[1] + 1) ** 3
+        kernel: np.ndarray = (a @ b.T / a.shape[1] + 1) ** 3
+        return kernel
 
     def within(a: np.ndarray) -> float:
         kernel = between(a, a)
-        return (kernel.sum() - np.trace(kernel)) / (len(a) * (len(a) - 1))
+        mean: float = (kernel.sum() - np.trace(kernel)) / (len(a) * (len(a) - 1))
+        return mean
 
-    return within(x) + within(y) - 2 * between(x, y).mean()
+    squared: float = within(x) + within(y) - 2 * between(x, y).mean()
+    return squared

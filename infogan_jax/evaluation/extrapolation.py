@@ -120,8 +120,10 @@ def rank_correlation(
     if measured.ndim != 2 or len(measured) != len(values) or measured.size == 0:
         raise ValueError(f"measured is {measured.shape}: it must be [{len(values)}, N], a row for each value")
     complete = measured[:, ~np.isnan(measured).any(axis=0)]
-    correlations = (_mean_spearman(values[part], complete[part]) for part in (*parts, slice(None)))
-    return RankCorrelation(*correlations, unmeasured=1 - complete.shape[1] / measured.shape[1])
+    below, inside, above, whole = (
+        _mean_spearman(values[part], complete[part]) for part in (*parts, slice(None))
+    )
+    return RankCorrelation(below, inside, above, whole, unmeasured=1 - complete.shape[1] / measured.shape[1])
 
 
 def _mean_spearman(values: np.ndarray, measured: np.ndarray) -> float:

@@ -53,6 +53,7 @@ def choose_examples(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         uint8 [N, H, W, C] and float32 [N, F], the same examples every time.
     """
     images, _, values = dataset.test
+    assert values is not None
     # Stored sets are often in the order of a factor.
     chosen = np.sort(np.random.default_rng(_SEED).permutation(len(images))[:EXAMPLES])
     return images[chosen], values[chosen]
@@ -92,27 +93,35 @@ def measure_factors(
     names = list(read)
     matrix = np.stack([read[name] for name in names], axis=1).astype(np.float64)
     categorical = [i for i, name in enumerate(names) if name in codes.categorical]
-    kinds = {"categorical": categorical}
-    bins = {"factor_bins": _BINS, "code_bins": _BINS}
 
     scores: Metrics = dict.fromkeys(_MEANINGS)
     if len(factors) > 1:
         groups = groups_of_examples(matrix, values, factors, factor_bins=_BINS)
-        tree = dci(matrix, values, factors, seed=_SEED, **kinds)
+        tree = dci(matrix, values, factors, seed=_SEED, categorical=categorical)
         scores |= {
-            "beta_vae": beta_vae_score(groups, len(factors), seed=_SEED, **kinds),
-            "factor_vae": factor_vae_score(groups, matrix, len(factors), seed=_SEED, **kinds).score,
+            "beta_vae": beta_vae_score(groups, len(factors), seed=_SEED, categorical=categorical),
+            "factor_vae": factor_vae_score(
+                groups, matrix, len(factors), seed=_SEED, categorical=categorical
+            ).score,
             "dci_disentanglement": tree.disentanglement,
             "dci_completeness": tree.completeness,
             "dci_informativeness": tree.informativeness,
-            "modularity": modularity(matrix, values, factors, **kinds, **bins).score,
+            "modularity": modularity(
+                matrix, values, factors, categorical=categorical, factor_bins=_BINS, code_bins=_BINS
+            ).score,
         }
     scores |= {
-        "mig": mutual_information_gap(matrix, values, factors, **kinds, **bins).score,
-        "sap": separated_attribute_predictability(matrix, values, factors, **kinds).score,
-        "explicitness": explicitness(matrix, values, factors, seed=_SEED, factor_bins=_BINS, **kinds).score,
+        "mig": mutual_information_gap(
+            matrix, values, factors, categorical=categorical, factor_bins=_BINS, code_bins=_BINS
+        ).score,
+        "sap": separated_attribute_predictability(matrix, values, factors, categorical=categorical).score,
+        "explicitness": explicitness(
+            matrix, values, factors, seed=_SEED, factor_bins=_BINS, categorical=categorical
+        ).score,
     }
-    found = recovery(matrix, values, factors, seed=_SEED, **kinds, **bins)
+    found = recovery(
+        matrix, values, factors, seed=_SEED, categorical=categorical, factor_bins=_BINS, code_bins=_BINS
+    )
     path = folder / "factors.png"
     figures.factors_figure(path, found.nmi, names, [factor.name for factor in factors])
     picture = ("What each code knows of each factor: normalised mutual information", path)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from infogan_jax.codes import Categorical
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.evaluation import clustering, continuous_codes, factors, figures, realism
@@ -123,11 +124,13 @@ def _clustering(
     if not config.codes.categorical or dataset.num_classes is None:
         return nothing, []
     classes = dataset.num_classes
+    sizes = {name: c.categories for name, c in config.codes.named.items() if isinstance(c, Categorical)}
     train, train_labels, _ = dataset.train
     test, test_labels, _ = dataset.test
+    assert train_labels is not None and test_labels is not None
 
     def score(name: str, stats: Literal["real", "fake"]) -> tuple[clustering.ClusteringScores, np.ndarray]:
-        categories = config.codes.named[name].categories
+        categories = sizes[name]
         read, read_test = predicted[stats]["train"][name], predicted[stats]["test"][name]
         scores = clustering.score_clustering(read, train_labels, read_test, test_labels, categories, classes)
         return scores, clustering.match_categories(read, train_labels, categories, classes)
@@ -147,7 +150,7 @@ def _clustering(
     # Of several categorical codes, the one that matches the classes best in the training split.
     code = min(config.codes.categorical, key=train_error)
     scores, mapping = score(code, READING_STATISTICS)
-    categories = config.codes.named[code].categories
+    categories = sizes[code]
     kmeans_error = None
     if classes <= min(_MOST_CLASSES, len(train)):
         kmeans_train, kmeans_test = clustering.kmeans_predictions(train, test, classes, seed=0)
@@ -201,7 +204,7 @@ def _generated(config: InfoGANConfig, state: State, folder: Path) -> list[Pictur
         pictures.append((f"Along a row {varied} changes, and nothing else", path))
     path = folder / "samples.png"
     draw = config.codes.sample(sample_key(state.key, 1), SAMPLE_COLUMNS**2)
-    grid = tile(images(draw), SAMPLE_COLUMNS)
-    save_png(path, grid, scale=max(1, 560 // grid.shape[1]))
+    samples = tile(images(draw), SAMPLE_COLUMNS)
+    save_png(path, samples, scale=max(1, 560 // samples.shape[1]))
     pictures.append(("Random samples", path))
     return pictures

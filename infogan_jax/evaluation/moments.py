@@ -119,13 +119,17 @@ def _brightness(images: np.ndarray) -> np.ndarray:
 def _extent(profile: np.ndarray, level: float) -> np.ndarray:
     """The distance between the first and the last place where a profile [N, L] passes the level."""
     dark = np.pad(profile, ((0, 0), (1, 1)))
-    return dark.shape[1] - 1 - _first_passing(dark, level) - _first_passing(dark[:, ::-1], level)
+    extent: np.ndarray = (
+        dark.shape[1] - 1 - _first_passing(dark, level) - _first_passing(dark[:, ::-1], level)
+    )
+    return extent
 
 
 def _first_passing(profile: np.ndarray, level: float) -> np.ndarray:
     first = np.argmax(profile >= level, axis=1)
     after, before = (np.take_along_axis(profile, (first - k)[:, None], axis=1)[:, 0] for k in (0, 1))
-    return first - (after - level) / (after - before)
+    place: np.ndarray = first - (after - level) / (after - before)
+    return place
 
 
 def _perimeter(relative: np.ndarray) -> np.ndarray:
@@ -134,4 +138,5 @@ def _perimeter(relative: np.ndarray) -> np.ndarray:
     """
     a = np.pad(relative, ((0, 0), (1, 1), (1, 1)))
     rising, falling = a[:, 1:, 1:] - a[:, :-1, :-1], a[:, 1:, :-1] - a[:, :-1, 1:]
-    return np.sum(np.hypot(rising, falling), axis=(1, 2)) / np.sqrt(2)
+    length: np.ndarray = np.sum(np.hypot(rising, falling), axis=(1, 2)) / np.sqrt(2)
+    return length

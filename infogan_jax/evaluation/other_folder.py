@@ -40,13 +40,14 @@ def evaluate_on(run_dir: Path, images: Path, *, step: int | None = None) -> tupl
             small to be compared.
     """
     step = run_folder.find_step(run_dir, step)
-    own = check_super_resolver(run_dir, step).data.folder
+    config = check_super_resolver(run_dir, step)
+    own = config.data.folder
     if own and own.resolve() == images.resolve():
         raise UserError(
             f"--folder is {images}, on which {run_dir} was trained: leave it out for what was held out"
         )
     files = image_folder.files_in(images)
-    config, state = restore(run_dir, step)
+    _, state = restore(run_dir, step)
     _check(files, config.networks.factor)
     folder = run_dir / "eval" / f"on-{images.resolve().name}"
     folder.mkdir(parents=True, exist_ok=True)

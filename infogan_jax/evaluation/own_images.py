@@ -44,10 +44,10 @@ def enlarge_files(
             name is taken or wanted twice. Once all others are written: files couldn't be enlarged.
     """
     step = run_folder.find_step(run_dir, step)
-    check_super_resolver(run_dir, step)
+    config = check_super_resolver(run_dir, step)
     results = _results(paths, out)
     check_writable(out)
-    config, state = restore(run_dir, step)
+    _, state = restore(run_dir, step)
     out.mkdir(parents=True, exist_ok=True)
     failed = []
     for result, file in results.items():

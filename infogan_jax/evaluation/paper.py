@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from infogan_jax.config import Config, InfoGANConfig, Train
+from infogan_jax.config import InfoGANConfig, Train
 from infogan_jax.errors import UserError
 from infogan_jax.evaluation import figures
 from infogan_jax.images import save_png
@@ -69,14 +69,14 @@ def _runs(folder: Path) -> list[tuple[Path, InfoGANConfig]]:
     found = [folder] if run_folder.steps(folder) else run_folder.runs_in(folder)
     if not found:
         run_folder.find_step(folder)  # It says what is wrong with the folder.
-    configs: list[tuple[Path, Config]] = [
-        (run, run_folder.config(run, run_folder.steps(run)[-1])) for run in found
-    ]
-    for run, config in configs:
+    configs = []
+    for run in found:
+        config = run_folder.config(run, run_folder.steps(run)[-1])
         if not isinstance(config, InfoGANConfig) or not config.codes.codes:
             raise UserError(
                 f"{run} is a run of {config.experiment}, which has no codes: name runs of an InfoGAN"
             )
+        configs.append((run, config))
     return configs
 
 

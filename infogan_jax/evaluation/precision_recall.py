@@ -78,6 +78,6 @@ def _blocks(points: np.ndarray, columns: int) -> list[np.ndarray]:
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """|a_i - b_j|^2 by one matrix product; what lies below its rounding error is 0, so copies coincide."""
     norms = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1)
-    squared = norms - 2 * (a @ b.T)
+    squared: np.ndarray = norms - 2 * (a @ b.T)
     squared[squared <= a.shape[1] * np.finfo(np.float64).eps * norms] = 0
     return squared

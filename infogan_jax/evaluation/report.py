@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from infogan_jax.evaluation.page import render
 from infogan_jax.images import write_atomically
 
@@ -36,7 +38,7 @@ class Measurement(NamedTuple):
     pictures: list[Picture]
 
 
-def rounded(x: float) -> float:
+def rounded(x: float | np.floating) -> float:
     """A metric to six decimals, far below every standard error."""
     return round(float(x), 6)
 

@@ -49,7 +49,8 @@ def udr_spearman(representations: ArrayLike, informative: ArrayLike | None = Non
     ranks = rankdata(representations, axis=1)
 
     def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.abs(_standardised(a).T @ _standardised(b)) / len(a)
+        correlations: np.ndarray = np.abs(_standardised(a).T @ _standardised(b)) / len(a)
+        return correlations
 
     return _udr(ranks, informative, similarity)
 
@@ -82,7 +83,8 @@ def udr_lasso(representations: ArrayLike, informative: ArrayLike | None = None) 
 
     def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         weights = Lasso(alpha=LASSO_PENALTY).fit(_standardised(b), _standardised(a)).coef_
-        return np.abs(weights).reshape(a.shape[1], b.shape[1])
+        sizes: np.ndarray = np.abs(weights).reshape(a.shape[1], b.shape[1])
+        return sizes
 
     return _udr(representations, informative, similarity)
 
@@ -116,7 +118,8 @@ def model_centrality(scores: ArrayLike) -> np.ndarray:
     others = ~np.eye(len(scores), dtype=bool)
     if not np.isfinite(scores[others]).all():
         raise ValueError("scores must be finite off the diagonal: score every pair of models")
-    return np.mean((scores + scores.T) / 2, axis=1, where=others)
+    means: np.ndarray = np.mean((scores + scores.T) / 2, axis=1, where=others)
+    return means
 
 
 def category_agreement(categories: ArrayLike) -> np.ndarray:
@@ -175,11 +178,13 @@ def _udr(
 def _relative_strength(alike: np.ndarray) -> np.ndarray:
     """Of each row: its largest entry, times that entry's share of the row; 0 for a row of zeros."""
     total, largest = alike.sum(axis=1), alike.max(axis=1)
-    return largest**2 / np.where(total > 0, total, 1)
+    strength: np.ndarray = largest**2 / np.where(total > 0, total, 1)
+    return strength
 
 
 def _standardised(x: np.ndarray) -> np.ndarray:
-    return (x - x.mean(axis=0)) / x.std(axis=0)
+    standardised: np.ndarray = (x - x.mean(axis=0)) / x.std(axis=0)
+    return standardised
 
 
 def _representations(

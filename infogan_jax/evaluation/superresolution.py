@@ -197,7 +197,7 @@ def _held_out(config: SuperResolutionConfig, dataset: Dataset) -> Iterable[np.nd
 
 def _distances(config: SuperResolutionConfig) -> list[_Distance]:
     """The feature distances that can be measured: by the run's own layer, and by EfficientNet-Lite0's."""
-    wanted = {("efficientnet-lite0", stage): None for stage in _STAGES}
+    wanted: dict[tuple[str, str], Path | None] = {("efficientnet-lite0", stage): None for stage in _STAGES}
     content = config.content
     if content.has_features:
         wanted[content.error, content.layer] = content.weights

@@ -19,6 +19,7 @@ from infogan_jax.evaluation.inference import generate_images, read_codes
 from infogan_jax.evaluation.infogan import READING_STATISTICS
 from infogan_jax.evaluation.report import Metrics, rounded
 from infogan_jax.images import to_uint8, write_atomically
+from infogan_jax.tasks.infogan import State
 from infogan_jax.tasks.replica import sample_key
 from infogan_jax.training import run_folder
 from infogan_jax.training.checkpoints import restore
@@ -177,7 +178,7 @@ def newest_metrics(run: Path, dataset: Dataset | None = None) -> Metrics:
         dataset: the run's data set, where it is loaded already.
     """
     try:
-        metrics = json.loads((run / "eval" / "metrics.json").read_text())
+        metrics: Metrics = json.loads((run / "eval" / "metrics.json").read_text())
         if metrics["step"] == run_folder.find_step(run):
             return metrics
     except (FileNotFoundError, ValueError, KeyError):
@@ -226,8 +227,15 @@ def _choose(
     return Choice(rule.__name__, [rounded(score) for score in scores], int(np.argmax(scores)))
 
 
-def _readings(folder: Path, dataset: Dataset) -> dict[str, np.ndarray]:
+def _newest(folder: Path) -> tuple[InfoGANConfig, State]:
+    """The configuration and the state of an InfoGAN's newest checkpoint."""
     config, state = restore(folder, run_folder.find_step(folder))
+    assert isinstance(config, InfoGANConfig)
+    return config, state
+
+
+def _readings(folder: Path, dataset: Dataset) -> dict[str, np.ndarray]:
+    config, state = _newest(folder)
     # Stored sets are often in the order of a class.
     chosen = np.sort(np.random.default_rng(0).permutation(len(dataset.train.images))[:_IMAGES])
     return read_codes(config, state, dataset.train.images[chosen], READING_STATISTICS)
@@ -237,7 +245,7 @@ def _scores_of_each_other(folders: list[Path]) -> np.ndarray:
     """FactorVAE's score of each run's codes, row by row, on images of each run's generator: their factors are
     the codes that they were made from. Float [runs, runs].
     """
-    models = [restore(folder, run_folder.find_step(folder)) for folder in folders]
+    models = [_newest(folder) for folder in folders]
     scores = np.eye(len(models))
     for j, (config, state) in enumerate(models):
         codes = config.codes

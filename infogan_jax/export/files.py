@@ -50,11 +50,11 @@ def export_run(run_dir: Path, path: Path, *, step: int | None = None) -> list[Pa
     """
     files = check_export(path)
     step = run_folder.find_step(run_dir, step)
-    _check_generates(run_dir, step)
+    config = _check_generates(run_dir, step)
     # Orbax, which reading a file doesn't need.
-    from infogan_jax.evaluation.evaluate import restore
+    from infogan_jax.training.checkpoints import restore
 
-    config, state = restore(run_dir, step)
+    _, state = restore(run_dir, step)
     _WRITERS[path.suffix](path, config, state, step)
     return files
 
@@ -87,13 +87,15 @@ def load(path: str | Path, *, step: int | None = None) -> Model:
         endings = " or ".join(f"*{ending}" for ending in _READERS)
         raise UserError(f"{path} is no run's folder, nor a file of eval.py --export ({endings})")
     step = run_folder.find_step(path, step)
-    _check_generates(path, step)
-    from infogan_jax.evaluation.evaluate import restore
+    config = _check_generates(path, step)
+    from infogan_jax.training.checkpoints import restore
 
-    return model_of(*restore(path, step), step)
+    _, state = restore(path, step)
+    return model_of(config, state, step)
 
 
-def _check_generates(run_dir: Path, step: int) -> None:
+def _check_generates(run_dir: Path, step: int) -> InfoGANConfig:
     config = run_folder.config(run_dir, step)
     if not isinstance(config, InfoGANConfig):
         raise UserError(f"{run_dir} is a run of {config.experiment}, which has no generator with codes")
+    return config

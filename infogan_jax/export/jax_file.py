@@ -8,6 +8,7 @@ TPU), and "weights.npz" (every variable by its path). Nothing in it is executed 
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -50,7 +51,10 @@ def write_jax_file(path: Path, config: InfoGANConfig, state: infogan.State, step
         dtype = jnp.int32 if isinstance(code, Categorical) else jnp.float32
         draw[name] = jax.ShapeDtypeStruct((n,), dtype)
     images = jax.ShapeDtypeStruct((n, *config.networks.image_shape), jnp.float32)
-    programs = {"generate": (infogan.make_images, draw), "read": (infogan.read_images, images)}
+    programs: dict[str, tuple[Callable[..., Any], Any]] = {
+        "generate": (infogan.make_images, draw),
+        "read": (infogan.read_images, images),
+    }
     about = {
         "format": FORMAT,
         "versions": {"infogan-jax": __version__} | {name: version(name) for name in ("jax", "flax")},
@@ -96,6 +100,7 @@ def read_jax_file(path: Path) -> Model:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise UserError(f"{path} can't be read, it is no .jax file of eval.py --export ({reason})") from error
     config = from_json(about["config"])
+    assert isinstance(config, InfoGANConfig)
     generate, read = (
         partial(jax.jit(programs[name].call), _whole(variables.get(name, {}))) for name in programs
     )

@@ -100,6 +100,7 @@ def read_onnx_files(path: Path) -> Model:
     if "config" not in about:
         raise UserError(f"{path} was not written by eval.py --export: open it with onnxruntime itself")
     config = from_json(json.loads(about["config"]))
+    assert isinstance(config, InfoGANConfig)
     generate, read = (_runner(session) for session in sessions.values())
     versions = {"infogan-jax": about["infogan-jax"]}
     return Model(
@@ -170,13 +171,13 @@ class _Nodes:
             else:
                 x = self.convolution(x, layer, kernel, bias)
             if layer.activation != "linear":
-                slope = {"alpha": 0.1} if layer.activation == "lrelu" else {}
+                slope: dict[str, Any] = {"alpha": 0.1} if layer.activation == "lrelu" else {}
                 x = self.add(_ACTIVATIONS[layer.activation], x, **slope)
         return x, image
 
     def convolution(self, x: str, layer: Layer, kernel: np.ndarray, bias: np.ndarray) -> str:
         bias_name = self.constant(bias, np.float32)
-        options = {"strides": [layer.stride] * 2, "kernel_shape": [KERNEL_SIZE] * 2}
+        options: dict[str, Any] = {"strides": [layer.stride] * 2, "kernel_shape": [KERNEL_SIZE] * 2}
         if layer.kind == "conv":
             weights = self.constant(kernel.transpose(3, 2, 0, 1), np.float32)
             return self.add("Conv", x, weights, bias_name, auto_pad="SAME_UPPER", **options)

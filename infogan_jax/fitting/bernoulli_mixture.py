@@ -194,7 +194,7 @@ def fit_bernoulli_mixture(
     number("probability_floor", probability_floor, at_least=float(jnp.finfo(x.dtype).eps), below=0.5)
     if isinstance(starts, BernoulliMixture):
         starts = jax.tree.map(lambda a: a.astype(x.dtype), starts)
-    return _fit(
+    best: Fit[BernoulliMixture] = _fit(
         _binary(x),
         starts,
         jnp.asarray(tolerance, x.dtype),
@@ -203,3 +203,4 @@ def fit_bernoulli_mixture(
         seed=start if isinstance(start, str) else "kmeans",
         max_iterations=max_iterations,
     )
+    return best

@@ -23,16 +23,16 @@ def rows(x: Any) -> Array:
         TypeError: the entries aren't real numbers.
         ValueError: it isn't a matrix with at least one row and one column, or an entry isn't finite.
     """
-    x = jnp.asarray(x)
-    if not any(jnp.issubdtype(x.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
-        raise TypeError(f"x is {x.dtype}: it must hold real numbers")
-    if x.ndim != 2 or 0 in x.shape:
-        raise ValueError(f"x has shape {x.shape}: it must be [rows, columns], both above zero")
-    if not jnp.issubdtype(x.dtype, jnp.floating) or jnp.finfo(x.dtype).bits < 32:
-        x = x.astype(jnp.float32)
-    if not holds(x, jnp.isfinite):
+    data = jnp.asarray(x)
+    if not any(jnp.issubdtype(data.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
+        raise TypeError(f"x is {data.dtype}: it must hold real numbers")
+    if data.ndim != 2 or 0 in data.shape:
+        raise ValueError(f"x has shape {data.shape}: it must be [rows, columns], both above zero")
+    if not jnp.issubdtype(data.dtype, jnp.floating) or jnp.finfo(data.dtype).bits < 32:
+        data = data.astype(jnp.float32)
+    if not holds(data, jnp.isfinite):
         raise ValueError("x holds a value that is not finite: all must be finite")
-    return x
+    return data
 
 
 def holds(x: Array, property_of: Callable[[Array], Array]) -> bool:
@@ -82,20 +82,20 @@ def responsibilities(start: Any, x: Array, components: int) -> Array:
         TypeError: it is neither whole numbers nor floats.
         ValueError: the shape is another, a label is out of range, or a row doesn't sum to one.
     """
-    start = jnp.asarray(start)
-    if jnp.issubdtype(start.dtype, jnp.integer):
-        if start.ndim not in (1, 2) or start.shape[-1] != len(x) or 0 in start.shape:
-            raise ValueError(f"start has shape {start.shape}: labels must be [rows] or [restarts, rows]")
-        if not ((start >= 0) & (start < components)).all():
+    given = jnp.asarray(start)
+    if jnp.issubdtype(given.dtype, jnp.integer):
+        if given.ndim not in (1, 2) or given.shape[-1] != len(x) or 0 in given.shape:
+            raise ValueError(f"start has shape {given.shape}: labels must be [rows] or [restarts, rows]")
+        if not ((given >= 0) & (given < components)).all():
             raise ValueError(f"start holds a label outside of 0 to {components - 1}")
-        return start.reshape(-1, len(x))
-    if not jnp.issubdtype(start.dtype, jnp.floating):
-        raise TypeError(f"start is {start.dtype}: labels must be integers, responsibilities floats")
-    if start.ndim not in (2, 3) or start.shape[-2:] != (len(x), components) or 0 in start.shape:
+        return given.reshape(-1, len(x))
+    if not jnp.issubdtype(given.dtype, jnp.floating):
+        raise TypeError(f"start is {given.dtype}: labels must be integers, responsibilities floats")
+    if given.ndim not in (2, 3) or given.shape[-2:] != (len(x), components) or 0 in given.shape:
         raise ValueError(
-            f"start has shape {start.shape}: responsibilities must be [rows, components] or "
+            f"start has shape {given.shape}: responsibilities must be [rows, components] or "
             f"[restarts, rows, components], with {len(x)} rows and {components} components"
         )
-    if not ((start >= 0).all() and (jnp.abs(start.sum(-1) - 1) < 1e-3).all()):
+    if not ((given >= 0).all() and (jnp.abs(given.sum(-1) - 1) < 1e-3).all()):
         raise ValueError("start: responsibilities must be 0 or more, and sum to one in every row")
-    return start.reshape(-1, len(x), components).astype(x.dtype)
+    return given.reshape(-1, len(x), components).astype(x.dtype)

@@ -1,5 +1,6 @@
 """Expectation-maximisation for any model: one loop, one stopping rule, one trace."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -126,10 +127,11 @@ def em(
     params = jax.tree.map(jnp.asarray, params)
     log_likelihood = _check_steps(params, expectation, maximization)
 
-    def go_on(carry: tuple) -> Array:
-        return ~carry[-1]
+    def go_on(carry: tuple[Any, ...]) -> Array:
+        finished: Array = carry[-1]
+        return ~finished
 
-    def iterate(carry: tuple) -> tuple:
+    def iterate(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         params, trace, updates, last, settled, _, _ = carry
         value, posterior = expectation(params)
         trace = trace.at[updates].set(value)
@@ -143,7 +145,7 @@ def em(
 
     trace = jnp.full(max_iterations + 1, jnp.nan, log_likelihood.dtype)
     last = jnp.array(-jnp.inf, log_likelihood.dtype)
-    start = (params, trace, 0, last, False, LIMIT, False)
+    start: tuple[Any, ...] = (params, trace, 0, last, False, LIMIT, False)
     params, trace, updates, _, _, status, _ = jax.lax.while_loop(go_on, iterate, start)
     return Fit(params, trace, updates, status)
 
@@ -170,7 +172,8 @@ def _check_steps(
         raise TypeError(f"expectation returns a log-likelihood of {log_likelihood.dtype}: it must be float")
 
     updated = jax.eval_shape(maximization, params, posterior)
-    if jax.tree.structure(updated) != jax.tree.structure(params):
+    # mypy can't read jax's annotation of a structure.
+    if jax.tree.structure(updated) != jax.tree.structure(params):  # type: ignore[operator]
         raise TypeError(
             f"maximization returns {jax.tree.structure(updated)}: "
             f"it must return the structure of params, {jax.tree.structure(params)}"
@@ -210,8 +213,8 @@ def best_of(run: Callable[[Any], Fit[Params]], starts: Any, *, entries: int) -> 
         fits = jax.lax.map(run, starts, batch_size=group if group > 1 else None)
     final = jax.vmap(lambda trace, last: trace[last])(fits.log_likelihood, fits.iterations)
     best = jnp.argmax(jnp.where(jnp.isfinite(final), final, -jnp.inf))
-    kept = jax.tree.map(lambda x: x[best], fits)
-    return kept.replace(restarts=final, restart_iterations=fits.iterations)
+    kept: Fit[Params] = jax.tree.map(lambda x: x[best], fits)
+    return dataclasses.replace(kept, restarts=final, restart_iterations=fits.iterations)
 
 
 def careful_mean(values: Array) -> Array:

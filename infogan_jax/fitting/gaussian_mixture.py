@@ -203,7 +203,8 @@ def _log_prob(parts: GaussianMixture, u: Array) -> Array:
 
     # One part at a time: an array [components, rows, columns] would outgrow the memory.
     quadratic = jax.lax.map(one, (parts.locations, parts.scales, parts.axes)).T
-    return quadratic - 0.5 * parts.columns * math.log(2 * math.pi)
+    log_prob: Array = quadratic - 0.5 * parts.columns * math.log(2 * math.pi)
+    return log_prob
 
 
 def _maximize(
@@ -357,7 +358,7 @@ def fit_gaussian_mixture(
         if starts.covariance != covariance:
             raise ValueError(f"start has {starts.covariance} covariances: they must be {covariance}")
         starts = jax.tree.map(lambda a: a.astype(x.dtype), starts)
-    return _fit(
+    best: Fit[GaussianMixture] = _fit(
         x,
         starts,
         jnp.asarray(tolerance, x.dtype),
@@ -367,3 +368,4 @@ def fit_gaussian_mixture(
         seed=start if isinstance(start, str) else "kmeans",
         max_iterations=max_iterations,
     )
+    return best

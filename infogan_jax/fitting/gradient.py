@@ -15,7 +15,7 @@ An objective is a function of a key and theta that returns nats. Three kinds:
 
 from collections.abc import Callable
 from functools import partial
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import flax.struct
 import jax
@@ -84,11 +84,11 @@ def _descend(
     params: Params,
     tolerance: Array,
     *,
-    objective: Objective,
+    objective: Objective[Params],
     optimizer: optax.GradientTransformation,
     steps: int,
 ) -> GradientFit[Params]:
-    def iterate(carry: tuple) -> tuple:
+    def iterate(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         params, state, trace, step, _, _ = carry
         value, grads = jax.value_and_grad(partial(objective, jax.random.fold_in(key, step)))(params)
         slope = optax.tree.norm(grads)
@@ -105,14 +105,14 @@ def _descend(
 
     dtype = jax.eval_shape(objective, key, params).dtype
     trace = jnp.full(steps + 1, jnp.nan, dtype)
-    start = (params, optimizer.init(params), trace, 0, LIMIT, False)
+    start: tuple[Any, ...] = (params, optimizer.init(params), trace, 0, LIMIT, False)
     params, _, trace, step, status, _ = jax.lax.while_loop(lambda c: ~c[-1], iterate, start)
     return GradientFit(params, trace, step, status)
 
 
 def fit_by_gradient(
     key: Array,
-    objective: Objective,
+    objective: Objective[Params],
     params: Params,
     optimizer: optax.GradientTransformation,
     *,
@@ -156,12 +156,15 @@ def fit_by_gradient(
     if value.shape != ():
         raise ValueError(f"objective returns shape {value.shape}: it must return one number")
     tolerance = jnp.asarray(gradient_tolerance, value.dtype)
-    return _descend(key, params, tolerance, objective=objective, optimizer=optimizer, steps=steps)
+    fitted: GradientFit[Params] = _descend(
+        key, params, tolerance, objective=objective, optimizer=optimizer, steps=steps
+    )
+    return fitted
 
 
 def pmf_objective(
-    p: Array, logits: Callable[[Params], Array] = lambda theta: theta, *, direction: Direction
-) -> Objective:
+    p: Array, logits: Callable[[Any], Array] = lambda theta: theta, *, direction: Direction
+) -> Objective[Any]:
     """KL between a pmf and a softmax family, an exact sum.
 
         q_theta = softmax(logits(theta))
@@ -199,7 +202,7 @@ def pmf_objective(
     return objective
 
 
-def gaussian_objective(mean: Array, log_scale: Array, *, direction: Direction) -> Objective:
+def gaussian_objective(mean: Array, log_scale: Array, *, direction: Direction) -> Objective[dict[str, Array]]:
     """KL between a Gaussian target and a Gaussian q, both with diagonal covariances, in closed form.
 
     Theta is a dict of "mean" and "log_scale", float [dimensions].
@@ -306,7 +309,7 @@ def grid_objective(
     volume: float,
     *,
     direction: Direction,
-) -> Objective:
+) -> Objective[Params]:
     """KL between densities as a sum over an even grid (the trapezoidal rule).
 
         forward:  KL(p || q_theta) ~ volume sum_n p(x_n) log(p(x_n) / q_theta(x_n))
@@ -366,7 +369,9 @@ def _kl_terms(log_a: Array, log_b: Array) -> Array:
     return jnp.where(inside, a * log_ratio, 0)
 
 
-def forward_objective(draw: Callable[[Array], Array], log_q: Callable[[Params, Array], Array]) -> Objective:
+def forward_objective(
+    draw: Callable[[Array], Array], log_q: Callable[[Params, Array], Array]
+) -> Objective[Params]:
     """Forward KL from samples of p, but for a constant: the mean negative log-likelihood.
 
         KL(p || q_theta) = -H(p) - E_p log q_theta(x)  ~  const - mean_n log q_theta(x_n)
@@ -392,7 +397,7 @@ def reverse_objective(
     log_p: Callable[[Array], Array],
     log_q: Callable[[Params, Array], Array],
     draw: Callable[[Params, Array], Array],
-) -> Objective:
+) -> Objective[Params]:
     """Reverse KL from reparameterised samples of q.
 
         KL(q_theta || p) = E_e [log q_theta(x) - log p(x)],   x = draw(theta, e)

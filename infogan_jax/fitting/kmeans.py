@@ -52,7 +52,8 @@ def kmeans_plus_plus(key: Array, x: Array, components: int) -> Array:
         best = after.sum(0).argmin()
         return centres.at[k].set(candidates[best]), after[:, best]
 
-    return jax.lax.fori_loop(1, components, add, (centres, nearest))[0]
+    chosen: Array = jax.lax.fori_loop(1, components, add, (centres, nearest))[0]
+    return chosen
 
 
 def kmeans(key: Array, x: Any, components: int, *, max_iterations: int = 30) -> Array:
@@ -82,7 +83,8 @@ def kmeans(key: Array, x: Any, components: int, *, max_iterations: int = 30) -> 
     x = checks.rows(x)
     checks.components_for(x, components)
     check_count("max_iterations", max_iterations, at_least=0)
-    return _lloyd(key, x, components, max_iterations)
+    labels: Array = _lloyd(key, x, components, max_iterations)
+    return labels
 
 
 @partial(jax.jit, static_argnames=("components", "max_iterations"))
@@ -92,7 +94,7 @@ def _lloyd(key: Array, x: Array, components: int, max_iterations: int) -> Array:
     def nearest(centres: Array) -> Array:
         return _squared_distances(x, centres).argmin(1).astype(jnp.int32)
 
-    def iterate(carry: tuple) -> tuple:
+    def iterate(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         centres, labels, _, i = carry
         members = jax.nn.one_hot(labels, components, dtype=x.dtype)
         sizes = members.sum(0)[:, None]

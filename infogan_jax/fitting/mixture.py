@@ -22,12 +22,21 @@ class Mixture(ABC):
 
         p(x) = sum_k pi_k p(x | k)
 
-    A subclass holds ``log_weights`` and says what one part's density is.
+    A subclass holds ``log_weights``, and says how many columns and parameters it has and what one part's
+    density is.
     """
 
     log_weights: Array
-    columns: int
-    num_parameters: int
+
+    @property
+    @abstractmethod
+    def columns(self) -> int:
+        """The number of columns of a row."""
+
+    @property
+    @abstractmethod
+    def num_parameters(self) -> int:
+        """Free parameters: of the parts, and the weights, which sum to one."""
 
     @abstractmethod
     def component_log_prob(self, x: Array) -> Array:
@@ -56,7 +65,8 @@ class Mixture(ABC):
             TypeError: the entries aren't real numbers.
             ValueError: the shape is another, or an entry isn't finite.
         """
-        return _score(self, self._rows(x))[0]
+        log_prob: Array = _score(self, self._rows(x))[0]
+        return log_prob
 
     def responsibilities(self, x: Any) -> Array:
         """The posterior of the part that made a row.
@@ -74,7 +84,8 @@ class Mixture(ABC):
             TypeError: the entries aren't real numbers.
             ValueError: the shape is another, or an entry isn't finite.
         """
-        return _score(self, self._rows(x))[1]
+        responsibilities: Array = _score(self, self._rows(x))[1]
+        return responsibilities
 
     def bic(self, x: Any) -> float:
         """The Bayesian information criterion on the data of the fit: smaller is better.
@@ -100,10 +111,10 @@ class Mixture(ABC):
         return penalty - 2 * rows * float(careful_mean(log_prob))
 
     def _rows(self, x: Any) -> Array:
-        x = checks.rows(x)
-        if x.shape[1] != self.columns:
-            raise ValueError(f"x has shape {x.shape}: it must have {self.columns} columns, as the mixture")
-        return x
+        rows = checks.rows(x)
+        if rows.shape[1] != self.columns:
+            raise ValueError(f"x has shape {rows.shape}: it must have {self.columns} columns, as the mixture")
+        return rows
 
 
 M = TypeVar("M", bound=Mixture)
@@ -132,7 +143,8 @@ def sizes_of(responsibilities: Array) -> Array:
     A part that has lost all its rows keeps 10 rounding units of one, as in scikit-learn: nothing is
     divided by zero, and the part weighs nothing.
     """
-    return responsibilities.sum(0) + 10 * jnp.finfo(responsibilities.dtype).eps
+    sizes: Array = responsibilities.sum(0) + 10 * jnp.finfo(responsibilities.dtype).eps
+    return sizes
 
 
 def prepare(
@@ -207,7 +219,7 @@ def fit(
 
     def run(start: Any) -> Fit[M]:
         if isinstance(start, Mixture):
-            mixture = start
+            mixture: Any = start
         else:
             if jnp.issubdtype(start.dtype, jax.dtypes.prng_key):
                 choose = kmeans if seed == "kmeans" else partial(kmeans, max_iterations=0)

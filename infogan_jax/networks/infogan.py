@@ -5,6 +5,7 @@ case, and so is what comes out: images, logits and posteriors.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -23,7 +24,7 @@ _init = nn.initializers.normal(0.02)
 Q_ALONE = ("q_head", "q_output")
 
 # Those that end a network leave its dtype first.
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
     "lrelu": lambda x: nn.leaky_relu(x, 0.1),
     "sigmoid": lambda x: nn.sigmoid(x.astype(jnp.float32)),

@@ -5,6 +5,7 @@ the backward pass.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +59,7 @@ def spread(y: Array, kernel: Array, stride: int, shape: Sequence[int]) -> Array:
         x = jax.lax.conv_general_dilated(y, w, (1, 1), (pad, pad), dimension_numbers=("NHWC", "HWIO", "NHWC"))
     else:
         touched = y @ w.transpose(3, 0, 1, 2).reshape(features, -1)
-        x = sum(
+        parts = (
             jnp.pad(part, ((0, 0), (a, blocks - 1 - a), (b, blocks - 1 - b), (0, 0)))
             for (a, b), part in zip(
                 ((a, b) for a in range(blocks) for b in range(blocks)),
@@ -66,6 +67,7 @@ def spread(y: Array, kernel: Array, stride: int, shape: Sequence[int]) -> Array:
                 strict=True,
             )
         )
+        x = cast(Array, sum(parts))
     x = x.reshape(batch, height + blocks - 1, width + blocks - 1, stride, stride, channels)
     x = x.transpose(0, 1, 3, 2, 4, 5)
     x = x.reshape(batch, (height + blocks - 1) * stride, (width + blocks - 1) * stride, channels)
@@ -81,7 +83,8 @@ def kernel_gradient(patches: Array, y: Array, size: int, stride: int) -> Array:
         kernel = jax.lax.optimization_barrier(jax.lax.optimization_barrier(y.T) @ patches).T
     else:
         kernel = jax.lax.optimization_barrier(patches.T) @ y
-    return kernel.reshape(size, size, -1, y.shape[-1])
+    gradient: Array = kernel.reshape(size, size, -1, y.shape[-1])
+    return gradient
 
 
 def same(length: int, size: int, stride: int) -> tuple[int, int]:

@@ -53,7 +53,8 @@ class _NormedConvolution(nn.Module):
     def __call__(self, x: Array, train: bool) -> Array:
         x = _Convolution(self.features, 3, self.stride, bias=False, dtype=self.dtype)(x)
         axis_name = self.axis_name if train else None
-        return nn.BatchNorm(not train, momentum=0.99, dtype=self.dtype, axis_name=axis_name)(x)
+        normalised: Array = nn.BatchNorm(not train, momentum=0.99, dtype=self.dtype, axis_name=axis_name)(x)
+        return normalised
 
 
 class PReLU(nn.Module):

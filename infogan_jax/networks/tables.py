@@ -120,7 +120,8 @@ def _image_shape(rows: tuple[Layer, ...]) -> tuple[int, int, int]:
             shape = layer.features
         else:
             shape = (shape[0] * layer.stride, shape[1] * layer.stride, *layer.features)
-    return shape
+    height, width, channels = shape
+    return height, width, channels
 
 
 def _dense(*features: int, norm: bool = False, activation: Activation = "relu") -> Layer:

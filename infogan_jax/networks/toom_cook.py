@@ -49,7 +49,8 @@ class _Algorithm(NamedTuple):
     @property
     def tile(self) -> int:
         """m, the outputs of a tile in one direction."""
-        return self.outputs.shape[1]
+        width: int = self.outputs.shape[1]
+        return width
 
     @property
     def points(self) -> int:
@@ -89,7 +90,8 @@ def of_image(x: Array, size: int, stride: int) -> Array:
     x = jax.lax.optimization_barrier(x.reshape(batch, high, wide, -1))
     x = _sums(algorithm.blocks, [_every(x, p, m, columns, 2) for p in range(n)])
     x = _sums(algorithm.blocks, [_every(x, p, m, rows, 2) for p in range(n)])
-    return jax.lax.optimization_barrier(x.reshape(n * n, batch * rows * columns, -1))
+    x = jax.lax.optimization_barrier(x.reshape(n * n, batch * rows * columns, -1))
+    return x
 
 
 def of_output(y: Array, size: int, stride: int) -> Array:
@@ -100,7 +102,8 @@ def of_output(y: Array, size: int, stride: int) -> Array:
     y = jnp.pad(y, ((0, 0), (0, -height % m), (0, -width % m), (0, 0)))
     y = _sums(algorithm.outputs, [y[:, :, p::m] for p in range(m)])
     y = _sums(algorithm.outputs, [y[:, :, p::m] for p in range(m)])
-    return jax.lax.optimization_barrier(y.reshape(n * n, -1, y.shape[-1]))
+    y = jax.lax.optimization_barrier(y.reshape(n * n, -1, y.shape[-1]))
+    return y
 
 
 def convolve(blocks: Array, kernel: Array, stride: int, shape: Sequence[int]) -> Array:

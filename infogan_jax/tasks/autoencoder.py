@@ -5,7 +5,7 @@ min_theta  E error(decoder(encoder(x)), x)
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import flax.struct
@@ -125,7 +125,10 @@ def step(config: AutoencoderConfig, state: State, images: Array) -> tuple[State,
         return error, (new.get("batch_stats", {}), {"error": error, "pixel_error": wrong})
 
     def gradients(images: Array, _: Part) -> tuple[Any, tuple[Any, Metrics]]:
-        return jax.grad(loss, has_aux=True)(state.params, to_float(config, images))
+        result: tuple[Any, tuple[Any, Metrics]] = jax.grad(loss, has_aux=True)(
+            state.params, to_float(config, images)
+        )
+        return result
 
     grads, (stats, metrics) = accumulated(gradients, images, config.train.microbatch)
     grads, metrics = replica_mean((grads, metrics))
@@ -137,7 +140,8 @@ def step(config: AutoencoderConfig, state: State, images: Array) -> tuple[State,
 def reconstruct(config: AutoencoderConfig, state: State, images: Array) -> Array:
     """The reconstructions of images uint8 [n, h, w, c], float in [0, 1], by running statistics."""
     variables = {"params": state.params, "batch_stats": state.stats}
-    return nn.sigmoid(_Autoencoder(config).apply(variables, to_float(config, images), train=False))
+    logits = _Autoencoder(config).apply(variables, to_float(config, images), train=False)
+    return nn.sigmoid(cast(Array, logits))
 
 
 def samples(config: AutoencoderConfig, dataset: Dataset) -> Callable[[State], tuple[np.ndarray, int]]:

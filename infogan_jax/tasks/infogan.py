@@ -14,7 +14,7 @@ References:
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import flax.struct
 import jax
@@ -23,7 +23,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from infogan_jax.codes import Bernoulli, Categorical
+from infogan_jax.codes import Bernoulli, Categorical, CategoricalPosterior
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.affine import affine_warp, draw_affine
 from infogan_jax.data.dataset import Dataset
@@ -179,7 +179,8 @@ def _gradients_of_part(
             return x
         low, high = config.networks.image_range
         noise = jax.random.normal(key, (batch, *x.shape[1:]))
-        return x + objective.instance_noise * (high - low) * this_replica(noise, part)
+        noised: Array = x + objective.instance_noise * (high - low) * this_replica(noise, part)
+        return noised
 
     draw = this_replica(codes.sample(code_key, batch), part)
     real = to_float(config, images)
@@ -216,10 +217,11 @@ def _gradients_of_part(
             )
             view = affine_warp(real, this_replica(maps, part))
             (_, view_q), _ = discriminate(d_params, "real", noisy(view, view_noise_key))
-            a, b = codes.posteriors(real_q), codes.posteriors(view_q)
+            readings = zip(codes.posteriors(real_q).values(), codes.posteriors(view_q).values(), strict=True)
             metrics["invariance"] = sum(
-                paired_mutual_information(a[name].logits, b[name].logits, axis_name=AXIS)
-                for name in codes.categorical
+                paired_mutual_information(a.logits, b.logits, axis_name=AXIS)
+                for a, b in readings
+                if isinstance(a, CategoricalPosterior) and isinstance(b, CategoricalPosterior)
             )
             invariance = i.weight * metrics["invariance"]
 
@@ -283,7 +285,7 @@ def generator_variables(state: State) -> dict[str, Any]:
 
 def make_images(config: InfoGANConfig, variables: dict[str, Any], draw: dict[str, Array]) -> Array:
     """What `generate` does, with G's variables alone."""
-    return _generator(config).apply(variables, config.codes.encode(draw), train=False)
+    return cast(Array, _generator(config).apply(variables, config.codes.encode(draw), train=False))
 
 
 def recognize(config: InfoGANConfig, state: State, images: Array, stats: Literal["real", "fake"]) -> Array:
@@ -295,7 +297,8 @@ def recognize(config: InfoGANConfig, state: State, images: Array, stats: Literal
         images: float [n, h, w, c] in the range of the generator's output.
         stats: which of the discriminator's running statistics batch norm uses.
     """
-    return _discriminator(config).apply(discriminator_variables(state, stats), images, train=False)[1]
+    variables = discriminator_variables(state, stats)
+    return cast(Array, _discriminator(config).apply(variables, images, train=False)[1])
 
 
 def discriminator_variables(state: State, stats: Literal["real", "fake"]) -> dict[str, Any]:
@@ -312,4 +315,5 @@ def read_images(config: InfoGANConfig, variables: dict[str, Any], images: Array)
         images: float [n, h, w, c] in the range of the generator's output.
     """
     _, output = _discriminator(config).apply(variables, images, train=False)
-    return {name: posterior.mode for name, posterior in config.codes.posteriors(output).items()}
+    posteriors = config.codes.posteriors(cast(Array, output))
+    return {name: posterior.mode for name, posterior in posteriors.items()}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from infogan_jax.config import Config
+from infogan_jax.config import AutoencoderConfig, InfoGANConfig, SuperResolutionConfig
 
 AXIS = "data"
 """The name of the pmapped axis."""
@@ -102,7 +102,7 @@ def norm(tree: Any) -> Array:
     return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(tree)))
 
 
-def to_float(config: Config, images: Array) -> Array:
+def to_float(config: InfoGANConfig | AutoencoderConfig | SuperResolutionConfig, images: Array) -> Array:
     """Images uint8 [n, h, w, c] as floats in the range of the networks' images."""
     low, high = config.networks.image_range
     return low + (high - low) / 255 * images.astype(jnp.float32)

@@ -11,9 +11,10 @@ References:
     network", eqs. 1 to 6 and section 3.2.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import flax.struct
 import jax
@@ -106,7 +107,8 @@ def init(config: SuperResolutionConfig, key: Array) -> State:
 def take_over(state: State, earlier: State) -> State:
     """The first state of a run, with the generator of an earlier one."""
     params, stats = earlier.params["generator"], earlier.stats
-    return state.replace(
+    return dataclasses.replace(
+        state,
         params=state.params | {"generator": params},
         stats=stats,
         start=jax.tree.map(jnp.copy, {"params": params, "stats": stats}),
@@ -138,13 +140,14 @@ def content_error(config: SuperResolutionConfig, made: Array, true: Array, *feat
         Float [batch].
     """
     content = config.content
-    if content.error == "l1":
-        return reconstruction.l1_mean(made, true)
-    if content.error == "l2":
-        return perceptual.pixel_content_error(made, true)
+    if content.error in ("l1", "l2"):
+        of_pixels = reconstruction.l1_mean if content.error == "l1" else perceptual.pixel_content_error
+        error: Array = of_pixels(made, true)
+        return error
 
     def maps(images: Array) -> Array:
-        return phi.features(content.error, content.layer, *features, _unit(images))
+        (params,) = features
+        return phi.features(content.error, content.layer, params, _unit(images))
 
     return perceptual.feature_content_error(maps, made, true, rescale=content.rescale)
 
@@ -174,7 +177,7 @@ def step(config: SuperResolutionConfig, state: State, images: Array, *features: 
         updates[name], opt[name] = _optimizer(config).update(each, state.opt[name])
         metrics[f"grad_norm_{name[0]}"] = norm(each)
     params = optax.apply_updates(state.params, updates)
-    return state.replace(step=state.step + 1, params=params, stats=stats, opt=opt), metrics
+    return dataclasses.replace(state, step=state.step + 1, params=params, stats=stats, opt=opt), metrics
 
 
 def gradients(
@@ -202,7 +205,8 @@ def _gradients_of_part(
 
     def judge(params: Any, x: Array) -> Array:
         # Real and made images are normalised apart. Running statistics start anew, and are let go.
-        return discriminator.apply({"params": params}, x, train=True, mutable="batch_stats")[0]
+        logits: Array = discriminator.apply({"params": params}, x, train=True, mutable="batch_stats")[0]
+        return logits
 
     def players(params: dict[str, Any]) -> tuple[dict[str, Array], tuple[Any, Metrics]]:
         """The loss of each."""
@@ -236,7 +240,8 @@ def _pairs(config: SuperResolutionConfig, key: Array, images: Array, part: Part)
     """Crops in low resolution, float in [0, 1], and in high resolution, float in [-1, 1]."""
     factor = config.networks.factor
     side, batch = factor * config.low_crop, part.share * jax.lax.axis_size(AXIS)
-    drawn = draw_crops(key, batch, image=images.shape[1:3], side=side)
+    _, height, width, _ = images.shape
+    drawn = draw_crops(key, batch, image=(height, width), side=side)
     high = crop(images, this_replica(drawn, part), side=side)
     low = low_resolution(high, factor)
     return low.astype(jnp.float32) / 255, to_float(config, high)
@@ -260,7 +265,8 @@ def super_resolve(config: SuperResolutionConfig, params: Any, stats: Any, images
         Float32 [batch, factor height, factor width, 3], black to white in [-1, 1], and not clipped.
     """
     variables = {"params": params, "batch_stats": stats}
-    return _generator(config).apply(variables, images.astype(jnp.float32) / 255, train=False)
+    made = _generator(config).apply(variables, images.astype(jnp.float32) / 255, train=False)
+    return cast(Array, made)
 
 
 def samples(config: SuperResolutionConfig, dataset: Dataset) -> Callable[[State], tuple[np.ndarray, int]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
@@ -156,7 +157,7 @@ def host_arrays(state: Any) -> dict[str, np.ndarray]:
     """A replicated state's arrays by path; of keys their bits."""
 
     def read(leaf: jax.Array) -> np.ndarray:
-        is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
         return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
 
     leaves = jax.tree.leaves_with_path(local_copy(state))

@@ -69,7 +69,7 @@ def compile_steps(
     *,
     constants: int = 0,
     stacked: bool | None = None,
-) -> Callable[..., tuple[State, Metrics]]:
+) -> jax.stages.Wrapped:
     """The program that a training calls: several steps on all devices.
 
     Args:
@@ -96,7 +96,10 @@ def compile_steps(
 
     def steps(state: State, images: Array | None, batches: Array, *constants: Any) -> tuple[State, Metrics]:
         def one(state: State, batch: Array) -> tuple[State, Metrics]:
-            return step(config, state, batch if images is None else images[batch], *constants)
+            stepped: tuple[State, Metrics] = step(
+                config, state, batch if images is None else images[batch], *constants
+            )
+            return stepped
 
         return jax.lax.scan(one, state, batches)
 
@@ -108,7 +111,7 @@ def compile_steps(
 
         return (jax.vmap(of_one) if stacked else partial(jax.lax.map, of_one))((states, batches))
 
-    return jax.pmap(
+    program: jax.stages.Wrapped = jax.pmap(
         steps if runs == 1 else steps_of_each,
         axis_name=AXIS,
         in_axes=(None, None, 0, *(None,) * constants),
@@ -116,6 +119,7 @@ def compile_steps(
         donate_argnums=0,
         devices=devices,
     )
+    return program
 
 
 def own_rows(devices: Sequence[jax.Device]) -> list[int]:
@@ -212,8 +216,10 @@ def train(
         ExitStack() as files,
         ProgressLine(start=step, total=settings.steps, console=console) as progress,
     ):
-        kept = {"keep": settings.keep, "keep_every": settings.keep_every}
-        checkpoints = [files.enter_context(Checkpoints(run.folder, **kept)) for run in runs]
+        checkpoints = [
+            files.enter_context(Checkpoints(run.folder, keep=settings.keep, keep_every=settings.keep_every))
+            for run in runs
+        ]
         # One process tells what all of them do.
         told = runs if processes.first() else []
         logs = [files.enter_context(Log(run.folder, start=step)) for run in told]

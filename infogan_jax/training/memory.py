@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from infogan_jax.config import Config, SuperResolutionConfig
+from infogan_jax.config import AutoencoderConfig, Config, InfoGANConfig, SuperResolutionConfig
 from infogan_jax.errors import UserError
 from infogan_jax.tasks.registry import constants_of, task_of
 from infogan_jax.tasks.replica import AXIS
@@ -130,6 +130,7 @@ def _image_shape(config: Config) -> tuple[int, int, int]:
     if isinstance(config, SuperResolutionConfig):
         side = config.low_crop * config.networks.factor
         return side, side, 3
+    assert isinstance(config, InfoGANConfig | AutoencoderConfig)
     return config.networks.image_shape
 
 

@@ -5,7 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from infogan_jax.command_line import program
-from infogan_jax.config import Config, SuperResolutionConfig, differences, flag
+from infogan_jax.config import (
+    AutoencoderConfig,
+    Config,
+    InfoGANConfig,
+    SuperResolutionConfig,
+    differences,
+    flag,
+)
 from infogan_jax.errors import UserError
 from infogan_jax.networks.tables import SuperResolution
 from infogan_jax.training import run_folder
@@ -84,6 +91,7 @@ def check_images(config: Config, there: tuple[int, int, int]) -> None:
     if isinstance(config, SuperResolutionConfig):
         _check_photographs(config, there)
         return
+    assert isinstance(config, InfoGANConfig | AutoencoderConfig)
     made = config.networks.image_shape
     if made != there:
         cures = {

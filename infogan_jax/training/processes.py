@@ -133,7 +133,7 @@ def agreed(call: Callable[[], T]) -> T:
     """
     if jax.process_count() == 1:
         return call()
-    result, refused = None, ""
+    refused = ""
     try:
         result = call()
     except UserError as error:
@@ -147,7 +147,7 @@ def agreed(call: Callable[[], T]) -> T:
     return result
 
 
-def check_same(what: str, *values: bytes) -> None:
+def check_same(what: str, *values: bytes | memoryview) -> None:
     """Refuses values that aren't the same in all processes.
 
     Raises:

@@ -1,7 +1,7 @@
 """Heads made of ellipsoids, with eyes, brows, mouth and hair painted on, lit from the side, on black."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, cast
 
 import chex
 import jax
@@ -22,17 +22,17 @@ BLEND = 2.5
 class _Identity(NamedTuple):
     """What makes a person, in pixels and in shares of the light that is given back."""
 
-    jaw_width: float
-    chin: float
-    nose_length: float
-    nose_width: float
-    ears: float
-    eye_gap: float
-    brows: float
-    mouth_width: float
-    hairline: float
-    hair: float
-    skin: float
+    jaw_width: Array | float
+    chin: Array | float
+    nose_length: Array | float
+    nose_width: Array | float
+    ears: Array | float
+    eye_gap: Array | float
+    brows: Array | float
+    mouth_width: Array | float
+    hairline: Array | float
+    hair: Array | float
+    skin: Array | float
 
 
 _IDENTITIES = (
@@ -139,14 +139,14 @@ def _visible(covers: Array, depths: Array) -> Array:
     return visible
 
 
-def _dot(a: Sequence[Array], b: Sequence[Array]) -> Array:
-    return sum(x * y for x, y in zip(a, b, strict=True))
+def _dot(a: Iterable[Array], b: Iterable[Array]) -> Array:
+    return cast(Array, sum(x * y for x, y in zip(a, b, strict=True)))
 
 
 def _albedo(x: Array, y: Array, z: Array, person: _Identity) -> Array:
     """The share of light given back at points of the head."""
 
-    def spot(x0, y0, rx, ry):
+    def spot(x0: Array | float, y0: float, rx: Array | float, ry: float) -> Array:
         return jnp.exp(-((((x - x0) / rx) ** 2 + ((y - y0) / ry) ** 2) ** 2))
 
     skin = person.skin

@@ -1,5 +1,7 @@
 """Chairs made of boxes on white, projected exactly and painted from the farthest to the nearest."""
 
+from collections.abc import Sequence
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -99,7 +101,10 @@ def boxes(factors: Array) -> tuple[Array, Array]:
     return low, high
 
 
-def _corners(parts: list) -> Array:
+_Point = tuple[Array | float, Array | float, Array | float]
+
+
+def _corners(parts: Sequence[tuple[_Point, _Point]]) -> Array:
     """Boxes as [2, K, 3]."""
     return jnp.array(parts, jnp.float32).swapaxes(0, 1)
 
@@ -151,7 +156,9 @@ def _paint(low: Array, high: Array, camera: Array) -> Array:
         middle, outer = lines
         inside = [_beyond(positions[j], middle[j]) for j in range(3)]
         edges = [[_beyond(positions[j], outer[j, axis]) for axis in range(3)] for j in range(3)]
-        light, total, hexagon = 0.0, 1e-6, 1.0
+        light: Array | float = 0.0
+        total: Array | float = 1e-6
+        hexagon: Array | float = 1.0
         for face in range(3):
             j, k = (face + 1) % 3, (face + 2) % 3
             share = jnp.abs(inside[j] - edges[j][k]) * jnp.abs(inside[k] - edges[k][j])

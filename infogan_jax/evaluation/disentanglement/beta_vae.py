@@ -57,7 +57,8 @@ def beta_vae_score(
         codes = draw_groups(groups, rng, factor, points * pairs, size=2)
         difference = np.abs(codes[:, 0] - codes[:, 1])
         difference[:, list(categorical)] = difference[:, list(categorical)] > 0
-        return difference.reshape(points, pairs, -1).mean(axis=1)
+        means: np.ndarray = difference.reshape(points, pairs, -1).mean(axis=1)
+        return means
 
     z = np.stack([differences(factor) for factor in range(num_factors)])
     train, test = (part.reshape(-1, z.shape[-1]) for part in (z[:, :train_points], z[:, train_points:]))

@@ -72,4 +72,5 @@ def _equal_width(column: np.ndarray, bins: int) -> np.ndarray:
     width = np.ptp(column)
     if width == 0:
         return np.zeros(len(column), np.int64)
-    return np.minimum((column - column.min()) / width * bins, bins - 1).astype(np.int64)
+    binned: np.ndarray = np.minimum((column - column.min()) / width * bins, bins - 1).astype(np.int64)
+    return binned

@@ -81,7 +81,8 @@ def factor_vae_score(
         if groups_codes.shape[-1] != codes.shape[1]:
             raise ValueError(f"groups gave {groups_codes.shape[-1]} codes: they must be {codes.shape[1]}")
         relative = _variances(groups_codes, categorical)[:, active] / scale[active]
-        return np.flatnonzero(active)[relative.argmin(axis=1)]
+        winners: np.ndarray = np.flatnonzero(active)[relative.argmin(axis=1)]
+        return winners
 
     winners = np.stack([least_varied(factor) for factor in range(num_factors)], axis=1)
     votes = np.stack(
@@ -93,7 +94,7 @@ def factor_vae_score(
 
 def _variances(codes: np.ndarray, categorical: Collection[int]) -> np.ndarray:
     """Unbiased, over the last axis but one."""
-    variances = codes.var(axis=-2, ddof=1)
+    variances: np.ndarray = codes.var(axis=-2, ddof=1)
     for index in categorical:
         column = codes[..., index]
         variances[..., index] = sum((column == k).var(axis=-1, ddof=1) for k in np.unique(column))

@@ -16,4 +16,5 @@ def gap_of_the_two_best(scores: np.ndarray, floor: np.ndarray) -> np.ndarray:
         float64 [F], 0 or more.
     """
     second, best = np.sort(np.vstack([floor, scores]), axis=0)[-2:]
-    return best - second
+    gaps: np.ndarray = best - second
+    return gaps

@@ -56,7 +56,10 @@ def groups_of_examples(
         shared = rng.choice(binned[:, factor], size=(count, 1))
         sizes = counts[factor]
         first = np.cumsum(sizes) - sizes
-        return codes[rows[first[shared] + rng.integers(sizes[shared], size=(count, size)), factor]]
+        drawn: np.ndarray = codes[
+            rows[first[shared] + rng.integers(sizes[shared], size=(count, size)), factor]
+        ]
+        return drawn
 
     return groups
 

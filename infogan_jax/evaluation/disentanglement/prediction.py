@@ -1,5 +1,8 @@
 """Models that read a factor from codes, and one score for all kinds of factor."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -14,9 +17,11 @@ from infogan_jax.data.dataset import Factor
 
 # With all features at every split a noisy one isn't split on for want of a better; with 3 examples in a
 # leaf a tree doesn't follow single ones.
+F = TypeVar("F", bound=Callable[..., Any])
+
 FOREST = {"n_estimators": 50, "min_samples_leaf": 3, "max_features": 1.0}
 
-one_thread = threadpool_limits.wrap(limits=1)
+one_thread: Callable[[F], F] = threadpool_limits.wrap(limits=1)
 """Decorates what fits models: several threads add up in no fixed order, and rounding follows it. They
 don't help models this small either, and where others use the cores they wait for each other."""
 

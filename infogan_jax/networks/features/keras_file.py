@@ -29,7 +29,8 @@ def read(path: Path) -> dict[str, StoredArray]:
 
     def numbers(name: str) -> np.ndarray:
         with h5py.File(path) as file:
-            return file[name][()]
+            stored: np.ndarray = file[name][()]
+            return stored
 
     arrays = {}
     try:

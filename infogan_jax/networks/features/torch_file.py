@@ -50,7 +50,7 @@ _SAVE_INSTEAD = "save model.state_dict(), and nothing else, with torch.save"
 class _Storage(NamedTuple):
     key: str
     dtype: np.dtype
-    count: int
+    length: int
 
 
 class _Tensor(NamedTuple):
@@ -101,8 +101,8 @@ def _read_zip(path: Path) -> dict[str, StoredArray]:
         raise ValueError("its numbers are big-endian: save it again on a little-endian machine")
     state, storages = _unpickle(BytesIO(contents(pickles[0])))
     for key, storage in storages.items():
-        if sizes.get(f"{folder}data/{key}") != storage.count * storage.dtype.itemsize:
-            raise ValueError(f"storage {key} is not there or not of {storage.count} numbers")
+        if sizes.get(f"{folder}data/{key}") != storage.length * storage.dtype.itemsize:
+            raise ValueError(f"storage {key} is not there or not of {storage.length} numbers")
     return _arrays(state, numbers)
 
 
@@ -110,7 +110,7 @@ def _read_legacy(path: Path) -> dict[str, StoredArray]:
     offsets: dict[str, int] = {}
 
     def numbers(storage: _Storage) -> np.ndarray:
-        return np.fromfile(path, storage.dtype, storage.count, offset=offsets[storage.key])
+        return np.fromfile(path, storage.dtype, storage.length, offset=offsets[storage.key])
 
     with path.open("rb") as file:
         if (_unpickle(file)[0], _unpickle(file)[0]) != _LEGACY:
@@ -125,10 +125,10 @@ def _read_legacy(path: Path) -> dict[str, StoredArray]:
         size = os.fstat(file.fileno()).st_size
         for key in keys:
             storage = storages[key]
-            if int.from_bytes(file.read(8), "little") != storage.count:
-                raise ValueError(f"storage {key} is not of {storage.count} numbers")
+            if int.from_bytes(file.read(8), "little") != storage.length:
+                raise ValueError(f"storage {key} is not of {storage.length} numbers")
             offsets[key] = file.tell()
-            if file.seek(storage.count * storage.dtype.itemsize, os.SEEK_CUR) > size:
+            if file.seek(storage.length * storage.dtype.itemsize, os.SEEK_CUR) > size:
                 raise ValueError("it ends early")
     return _arrays(state, numbers)
 
@@ -145,7 +145,7 @@ def _arrays(state: Any, numbers: Callable[[_Storage], np.ndarray]) -> dict[str, 
 
 def _view(tensor: _Tensor, numbers: Callable[[_Storage], np.ndarray]) -> np.ndarray:
     flat = numbers(tensor.storage)
-    if len(flat) != tensor.storage.count:
+    if len(flat) != tensor.storage.length:
         raise ValueError("it ends early")
     strides = [stride * flat.itemsize for stride in tensor.strides]
     return np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides).copy()
@@ -164,6 +164,7 @@ def _interpret(file: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
     marks: list[int] = []
     memo: dict[int, Any] = {}
     storages: dict[str, _Storage] = {}
+    argument: Any  # None of an opcode that has none
 
     def pop(start: int) -> list[Any]:
         taken = stack[start:]
@@ -231,7 +232,7 @@ def _interpret(file: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
     raise ValueError("it ends early")
 
 
-def _rebuilt(name: tuple[str, str], arguments: tuple) -> Any:
+def _rebuilt(name: tuple[str, str], arguments: tuple[Any, ...]) -> Any:
     match name:
         case "collections", "OrderedDict":
             return dict(*arguments)
@@ -258,6 +259,6 @@ def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tup
     if not isinstance(storage, _Storage) or not whole or len(shape) != len(strides):
         raise ValueError("a tensor has no storage, or a shape or strides that aren't whole numbers from 0")
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    if 0 not in shape and last >= storage.count:
-        raise ValueError(f"a tensor reaches outside its storage of {storage.count} numbers")
+    if 0 not in shape and last >= storage.length:
+        raise ValueError(f"a tensor reaches outside its storage of {storage.length} numbers")
     return _Tensor(storage, offset, tuple(shape), tuple(strides))

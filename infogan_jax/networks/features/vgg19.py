@@ -68,7 +68,8 @@ def load(path: Path) -> VGG19:
     file = weights_file.read(path)
     keras = any(name.startswith("block1_conv1/") for name in file.arrays)
     inputs = [3] + [channels for _, _, channels in _CONVOLUTIONS]
-    names, shapes = {}, {}
+    names: dict[str, tuple[str, str]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for index, (layer, (block, number, channels)) in enumerate(zip(LAYERS, _CONVOLUTIONS, strict=True)):
         if keras:
             kernel, bias = (f"block{block}_conv{number}/{kind}" for kind in ("kernel", "bias"))
