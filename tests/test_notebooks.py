@@ -13,9 +13,12 @@ NOTEBOOKS = ROOT / "notebooks"
 # What the Jupyter libraries deprecate of each other is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
+# Code invariance would double what is compiled.
 SMALL = """
+from infogan_jax.config import Objective
+
 small = replace(experiments.DIGITS.train, steps=20, steps_per_call=10, checkpoint_every=10, sample_every=10)
-config = replace(experiments.DIGITS, train=small)
+config = replace(experiments.DIGITS, train=small, objective=Objective())
 """
 
 
