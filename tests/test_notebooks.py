@@ -13,7 +13,7 @@ NOTEBOOKS = ROOT / "notebooks"
 # What the Jupyter libraries deprecate of each other is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
-# Code invariance would double what is compiled.
+# Without code invariance there is less to compile.
 SMALL = """
 from infogan_jax.config import Objective
 
