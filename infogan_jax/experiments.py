@@ -1,10 +1,14 @@
 """One preset for each experiment."""
 
+import functools
+import operator
+import shlex
 from dataclasses import replace
 
 from infogan_jax.codes import Categorical, LatentCodes, Uniform
 from infogan_jax.config import (
     AutoencoderConfig,
+    Config,
     Content,
     Data,
     InfoGANConfig,
@@ -13,6 +17,9 @@ from infogan_jax.config import (
     Optimizer,
     SuperResolutionConfig,
     Train,
+    differences,
+    flag,
+    to_json,
 )
 from infogan_jax.networks import tables
 
@@ -272,3 +279,28 @@ EXPERIMENTS = {
 }
 
 DEFAULT = "digits"
+
+
+def command_line(config: Config) -> str | None:
+    """What to type to train a configuration: its preset, and the options in which it differs.
+
+    None where no options can say it: it was made in Python, with networks or codes of its own.
+    """
+    preset = EXPERIMENTS.get(config.experiment)
+    if type(preset) is not type(config):
+        return None
+    words = ["python", "train.py", config.experiment]
+    values = to_json(config)
+    for path in differences(preset, config):
+        *parents, name = path.split(".")
+        value = functools.reduce(operator.getitem, [*parents, name], values)
+        of_tables = isinstance(config, InfoGANConfig | AutoencoderConfig) and path.startswith(
+            ("codes", "networks")
+        )
+        if of_tables or isinstance(value, dict | list):
+            return None
+        if isinstance(value, bool):
+            words.append(flag(".".join([*parents, name if value else f"no_{name}"])))
+        else:
+            words += [flag(path), str(value)]
+    return shlex.join(words)

@@ -1,7 +1,12 @@
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from infogan_jax.codes import Categorical, Uniform
-from infogan_jax.experiments import EXPERIMENTS
+from infogan_jax import cli
+from infogan_jax.codes import Categorical, LatentCodes, Uniform
+from infogan_jax.experiments import EXPERIMENTS, command_line
 from infogan_jax.networks import tables
 
 
@@ -65,3 +70,40 @@ def test_the_baseline_differs_from_the_infogan_in_the_bound_alone():
 def test_a_resized_set_has_the_size_of_the_networks_images(name):
     config = EXPERIMENTS[name]
     assert not config.data.size or config.data.size == config.networks.image_shape[0]
+
+
+def changed(name, **parts):
+    preset = EXPERIMENTS[name]
+    return replace(
+        preset,
+        **{k: replace(getattr(preset, k), **v) if isinstance(v, dict) else v for k, v in parts.items()},
+    )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        EXPERIMENTS["digits"],
+        changed("mnist", seed=3, train={"steps": 7, "batch": 64}, optimizer={"lr_recognition": 1e-3}),
+        changed("mnist", objective={"plain_gan": True}, data={"stream": "yes"}),
+        changed(
+            "coil20", data={"folder": Path("a folder/it's here"), "grey": False, "skip_unreadable": True}
+        ),
+        changed("masks", error="l0", pixel_size=4.0),
+        changed("wildlife", init_from=Path("content"), content={"error": "l2", "layer": ""}),
+        changed("wildlife", networks={"blocks": 2, "over_bicubic": False}, adversarial_weight=0.01),
+    ],
+    ids=lambda config: config.experiment,
+)
+def test_the_command_line_says_the_configuration(config):
+    python, script, name, *options = shlex.split(command_line(config))
+    assert (python, script) == ("python", "train.py")
+    assert cli._parse_train(name, EXPERIMENTS[name], options).config == config
+
+
+def test_no_command_line_says_other_codes_networks_or_experiments():
+    assert command_line(changed("digits", codes=LatentCodes(3, (Categorical(4),)))) is None
+    assert command_line(changed("digits", codes={"noise_dim": 5})) is None
+    assert command_line(changed("digits", networks=EXPERIMENTS["mnist"].networks)) is None
+    assert command_line(changed("digits", experiment="mine")) is None
+    assert command_line(changed("digits", experiment="masks")) is None

@@ -10,6 +10,7 @@ from infogan_jax.data.dataset import Dataset
 from infogan_jax.evaluation import autoencoder, infogan, superresolution
 from infogan_jax.evaluation.explorer import write_explorer
 from infogan_jax.evaluation.report import Measurement, write_report
+from infogan_jax.experiments import command_line
 from infogan_jax.images import write_atomically
 from infogan_jax.training import run_folder
 from infogan_jax.training.checkpoints import restore
@@ -59,6 +60,7 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
         results=measured.results,
         information=measured.information,
         pictures=measured.pictures,
+        command=command_line(config),
         config_text=json.dumps(to_json(config), indent=2),
     )
     if isinstance(config, InfoGANConfig):

@@ -54,6 +54,7 @@ def write_report(
     results: Sequence[tuple[str, str, str]],
     information: Sequence[tuple[str, float, float, float]],
     pictures: Sequence[tuple[str, Path]],
+    command: str | None,
     config_text: str,
 ) -> None:
     """Writes one HTML file that needs no other: pictures lie inside it, nothing is fetched or executed.
@@ -67,6 +68,7 @@ def write_report(
         results: (name, value, meaning) of each measurement.
         information: (code, L_I, its standard error, H(c)) for each code, all in nats.
         pictures: (caption, PNG file).
+        command: What trains the same again, if a command line can say it.
         config_text: The run's configuration, shown as it is.
 
     Raises:
@@ -79,6 +81,7 @@ def write_report(
         results=results,
         information=[_bar(*row) for row in information],
         pictures=[picture(caption, Path(file)) for caption, file in pictures],
+        command=command,
         config_text=config_text,
     )
     write_atomically(path, page)

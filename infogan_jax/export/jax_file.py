@@ -100,7 +100,8 @@ def read_jax_file(path: Path) -> Model:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise UserError(f"{path} can't be read, it is no .jax file of eval.py --export ({reason})") from error
     config = from_json(about["config"])
-    assert isinstance(config, InfoGANConfig)
+    if not isinstance(config, InfoGANConfig):
+        raise UserError(f"{path} holds the configuration of another task: eval.py --export writes InfoGANs")
     generate, read = (
         partial(jax.jit(programs[name].call), _whole(variables.get(name, {}))) for name in programs
     )

@@ -100,7 +100,8 @@ def read_onnx_files(path: Path) -> Model:
     if "config" not in about:
         raise UserError(f"{path} was not written by eval.py --export: open it with onnxruntime itself")
     config = from_json(json.loads(about["config"]))
-    assert isinstance(config, InfoGANConfig)
+    if not isinstance(config, InfoGANConfig):
+        raise UserError(f"{path} holds the configuration of another task: eval.py --export writes InfoGANs")
     generate, read = (_runner(session) for session in sessions.values())
     versions = {"infogan-jax": about["infogan-jax"]}
     return Model(

@@ -43,6 +43,7 @@ def arguments(tmp_path):
         "results": [("code error", "7.5 %", "share of test images")],
         "information": [("category", 2.2, 0.004, 2.3)],
         "pictures": [("first", tmp_path / "0.png"), ("second", tmp_path / "1.png")],
+        "command": "python train.py digits --seed 3",
         "config_text": "seed = 0\n  indented = 1",
     }
 
@@ -54,7 +55,14 @@ def written(tmp_path, arguments):
 
 def test_everything_is_on_the_page(tmp_path, arguments):
     page = written(tmp_path, arguments)
-    for text in ("digits, seed 0", "3,000", "7.5 %", "share of test images", "seed = 0\n  indented = 1"):
+    for text in (
+        "digits, seed 0",
+        "3,000",
+        "7.5 %",
+        "share of test images",
+        "seed = 0\n  indented = 1",
+        "train.py digits --seed 3",
+    ):
         assert text in page.text
     assert "2.200 ± 0.004 of 2.300 nats · 96 %" in page.text
 
@@ -133,7 +141,8 @@ def test_same_arguments_same_bytes(tmp_path, arguments):
 
 
 def test_empty_sections_are_left_out(tmp_path, arguments):
-    arguments |= {"summary": [], "results": [], "information": [], "pictures": [], "config_text": ""}
+    empty = ("summary", "results", "information", "pictures", "config_text")
+    arguments |= dict.fromkeys(empty, "") | {"command": None}
     assert not written(tmp_path, arguments).all("section")
 
 
