@@ -2,7 +2,11 @@
 
 import dataclasses
 import os
+import re
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 # Both are read when JAX starts its CPU client. Un-awaited collectives on several fake devices
 # can use up a small machine's thread pool and stop for ever; NPROC sizes that pool.
@@ -30,6 +34,8 @@ from infogan_jax.data import sources
 from infogan_jax.networks.tables import Layer, Networks
 from infogan_jax.training import loop, run_folder
 from infogan_jax.training.checkpoints import Checkpoints, abstract
+
+ROOT = Path(__file__).parents[1]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Not in this process: with several devices jaxlib 0.10.2 now and then dies as it writes a program down.
@@ -98,3 +104,52 @@ def checkpoint_arrays():
 def digits():
     """scikit-learn's digits."""
     return sources.load(Data("digits", "digits"))
+
+
+@pytest.fixture(scope="session")
+def environment():
+    """A user's environment: one CPU device.
+
+    Commands under test run for moments, so they are compiled in a hurry, as in this process.
+    """
+    own = {
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "XLA_FLAGS": "",
+        "COLUMNS": "100",
+    }
+    return os.environ | own
+
+
+@pytest.fixture(scope="session")
+def command():
+    """A function of a script and its arguments: the words of a command line."""
+    return lambda script, *arguments: [sys.executable, str(ROOT / script), *map(str, arguments)]
+
+
+@pytest.fixture(scope="session")
+def call(environment, command):
+    """A function that runs a script to its end."""
+
+    def run(script, *arguments, cwd, env=environment):
+        return subprocess.run(command(script, *arguments), cwd=cwd, env=env, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def assert_refused():
+    """A function that checks a refusal: its exit status, and the one line that says so."""
+
+    def check(status, captured, message):
+        lines = captured.err.splitlines()
+        assert status == 2 and len(lines) == 1 and lines[0].startswith("error: "), captured.err
+        assert re.search(message if ".*" in message else re.escape(message), lines[0]), lines[0]
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def everything_in():
+    """A function of a folder: what its files hold."""
+    return lambda folder: {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}

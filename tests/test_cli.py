@@ -1,17 +1,9 @@
 """The two command lines as a user types them: one whole life of a run, and what is refused."""
 
-import base64
 import errno
-import io
 import json
 import os
-import re
-import shlex
-import shutil
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,192 +13,11 @@ from PIL import Image
 
 from infogan_jax import cli
 from infogan_jax import config as configuration
-from infogan_jax.config import flag
 from infogan_jax.experiments import EXPERIMENTS
 from infogan_jax.training import loop, memory
 
 ROOT = Path(__file__).parents[1]
 SMALL_CROPS = "--data.folder photographs --data.crop 160 --low-crop 4"
-SMALL = ["--train.batch", "32", "--train.steps-per-call", "10", "--train.checkpoint-every", "20"]
-
-
-@pytest.fixture(scope="module")
-def environment():
-    """A user's environment: one CPU device.
-
-    They run for moments, so they are compiled in a hurry, as in this process.
-    """
-    own = {
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-        "XLA_FLAGS": "",
-        "COLUMNS": "100",
-    }
-    return os.environ | own
-
-
-def command(script, *arguments):
-    return [sys.executable, str(ROOT / script), *map(str, arguments)]
-
-
-def call(environment, script, *arguments, cwd):
-    return subprocess.run(
-        command(script, *arguments), cwd=cwd, env=environment, capture_output=True, text=True
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(environment, tmp_path_factory):
-    """A run of the default experiment, cut short, in the default folder."""
-    cwd = tmp_path_factory.mktemp("finished")
-    done = call(environment, "train.py", "--train.steps", 60, *SMALL, cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return cwd, done
-
-
-class TestRun:
-    def test_says_its_devices_first_and_ends_with_the_figures_and_the_report(self, finished):
-        _, done = finished
-        lines = done.stdout.splitlines()
-        assert lines[0] == "devices: 1 x cpu (cpu)"
-        assert lines[1] == "run folder: runs/digits-s0"
-        assert re.fullmatch(r"code error \d+\.\d% on test images \(k-means on pixels: 2\d\.\d%\)", lines[2])
-        assert re.fullmatch(
-            r"L_I in nats: c1 -?\d\.\d\d of 2\.30, c2 .*, total -?\d\.\d\d of 3\.69", lines[3]
-        )
-        assert lines[4] == "report: runs/digits-s0/report.html"
-        assert "step 60/60" in done.stderr
-
-    def test_writes_the_promised_metrics(self, finished):
-        cwd, _ = finished
-        metrics = json.loads((cwd / "runs/digits-s0/eval/metrics.json").read_text())
-        assert (metrics["experiment"], metrics["seed"], metrics["step"]) == ("digits", 0, 60)
-        for name in ("code_error", "code_error_majority", "kmeans_error", "nmi"):
-            assert 0 <= metrics[name] <= 1
-        assert -0.5 <= metrics["ari"] <= 1
-        assert metrics["prior_entropy"] == pytest.approx(
-            {"c1": np.log(10), "c2": np.log(2), "c3": np.log(2), "total": np.log(40)}, abs=1e-6
-        )
-        information = metrics["mutual_information"]
-        assert set(information) == {"c1", "c2", "c3", "total"}
-        assert information["total"] == pytest.approx(
-            sum(information[c] for c in ("c1", "c2", "c3")), abs=1e-4
-        )
-
-    def test_the_report_holds_its_pictures(self, finished):
-        cwd, _ = finished
-        page = (cwd / "runs/digits-s0/report.html").read_text()
-        pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-        files = {path.read_bytes() for path in (cwd / "runs/digits-s0/eval").glob("*.png")}
-        assert {base64.b64decode(picture) for picture in pictures} == files and len(files) == 6
-        for content in files:
-            with Image.open(io.BytesIO(content)) as image:
-                assert min(image.size) > 200 and np.asarray(image.convert("L")).std() > 5
-
-    def test_evaluation_gives_the_same_bytes_again(self, finished, environment):
-        cwd, done = finished
-        metrics = cwd / "runs/digits-s0/eval/metrics.json"
-        before = metrics.read_bytes()
-        metrics.unlink()
-        again = call(environment, "eval.py", "runs/digits-s0", cwd=cwd)
-        assert again.returncode == 0, again.stderr
-        assert metrics.read_bytes() == before
-        assert again.stdout.splitlines() == done.stdout.splitlines()[2:]
-
-    @pytest.mark.parametrize(
-        ("option", "kept"), [("--compilation-cache", True), ("--no-compilation-cache", False)]
-    )
-    def test_compiled_programs_are_kept_for_the_user_or_not(
-        self, option, kept, finished, environment, tmp_path
-    ):
-        environment = {k: v for k, v in environment.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-        environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-        done = call(environment, "eval.py", finished[0] / "runs" / "digits-s0", option, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert any(tmp_path.glob("cache/infogan-jax/*-cache")) == kept
-
-    def test_an_earlier_checkpoint_can_be_measured(self, finished, environment, tmp_path):
-        cwd, _ = finished
-        done = call(environment, "eval.py", "runs/digits-s0", "--step", "40", cwd=cwd)
-        assert done.returncode == 0, done.stderr
-        assert json.loads((cwd / "runs/digits-s0/eval/metrics.json").read_text())["step"] == 40
-
-    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-    def test_a_stopped_run_goes_on_as_if_it_had_not_been(
-        self, number, finished, environment, tmp_path, checkpoint_arrays
-    ):
-        arguments = ("--train.steps", 60, *SMALL)
-        process = subprocess.Popen(
-            command("train.py", *arguments),
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        log = tmp_path / "runs/digits-s0/metrics.jsonl"
-        while not (log.exists() and log.read_text().count("\n") >= 3):
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, stderr = process.communicate()
-        if number == signal.SIGKILL:
-            assert process.returncode == -number
-        else:
-            assert process.returncode == 128 + number
-            assert (
-                f"Go on with: {shlex.join(command('train.py'))} digits --run-dir runs/digits-s0 --resume "
-                "--train.steps 60" in stderr
-            )
-        done = call(environment, "train.py", "digits", "--resume", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        # The straight run's metrics are those of its last checkpoint again.
-        call(environment, "eval.py", "runs/digits-s0", cwd=finished[0])
-        for name in ("eval/metrics.json", "eval/samples.png", "samples/0000060.png"):
-            ours, straight = (cwd / "runs/digits-s0" / name for cwd in (tmp_path, finished[0]))
-            assert ours.read_bytes() == straight.read_bytes(), name
-        ours, straight = (checkpoint_arrays(cwd / "runs/digits-s0", 60) for cwd in (tmp_path, finished[0]))
-        assert len(ours) > 20 and ours.keys() == straight.keys()
-        for name, value in ours.items():
-            np.testing.assert_array_equal(value, straight[name], err_msg=name)
-
-    def test_help_names_every_experiment_and_field(self, environment, tmp_path):
-        done = call(environment, "train.py", "--help", cwd=tmp_path)
-        assert done.returncode == 0
-        fields = [flag(path) for path in configuration.limits(configuration.InfoGANConfig)]
-        options = ["--run-dir", "--resume", "--require-accelerator", "--data.source", "--data.name"]
-        for word in (*EXPERIMENTS, *options, *fields):
-            assert re.search(rf"(^|[\s│]){word}[\s,]", done.stdout), word
-        # Every option is followed by what it means.
-        assert not re.search(r"│ --[^\n]*│\n│ +\(default", done.stdout)
-
-
-def test_several_seeds_are_trained_together_and_compared(environment, tmp_path):
-    seeds = ("--seeds", 0, 1, 2)
-    done = call(environment, "train.py", *seeds, "--train.steps", 20, *SMALL, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[1:3] == ["run folder: runs/digits", "digits: 3 runs of 20 steps"]
-    assert lines[3].split() == ["s0", "s1", "s2", "mean", "sd", "best"]
-    (errors,) = ([float(x) for x in row.split()[1:4]] for row in lines if row.startswith("code_error "))
-    stored = [
-        json.loads((tmp_path / f"runs/digits/s{seed}/eval/metrics.json").read_text()) for seed in range(3)
-    ]
-    assert errors == [round(metrics["code_error"], 4) for metrics in stored] and len(set(errors)) > 1
-    assert [metrics["seed"] for metrics in stored] == [0, 1, 2]
-    assert lines[-1] == "summary: runs/digits/sweep.json"
-    (summary,) = json.loads((tmp_path / "runs/digits/sweep.json").read_text())
-    # After so few steps the runs may have nothing in common.
-    chosen = summary["choice"] and f"chosen without labels (category_agreement): s{summary['choice']['run']}"
-    assert any(line.startswith("chosen") for line in lines) == bool(chosen)
-    assert not chosen or lines[-2].startswith(chosen)
-    again = call(environment, "eval.py", "runs/digits", cwd=tmp_path)
-    assert again.stdout.splitlines() == lines[2:], again.stderr
-    drawn = call(environment, "eval.py", "figures", "runs/digits", cwd=tmp_path)
-    assert drawn.returncode == 0, drawn.stderr
-    assert drawn.stdout.splitlines() == [f"figure: figures/digits-s{seed}.png" for seed in range(3)]
-    refused = call(environment, "eval.py", "runs/digits", "--step", 20, cwd=tmp_path)
-    assert refused.returncode == 2 and "--step is of one run, but runs/digits holds 3" in refused.stderr
 
 
 def test_seeds_that_memory_cannot_hold_together_go_on_one_by_one(tmp_path, monkeypatch, capsys):
@@ -304,76 +115,6 @@ def test_a_folder_in_which_a_run_only_began_is_taken(tmp_path, monkeypatch):
     (folder / "metrics.jsonl").write_text('{"step": 25}\n')
     assert cli.train(options) == 2
     assert len(begun) == 1
-
-
-@pytest.fixture
-def layouts(tmp_path):
-    """A folder of six images of 128x128 pixels with a white rectangle each."""
-    folder = tmp_path / "layouts"
-    folder.mkdir()
-    for i in range(6):
-        pixels = np.zeros((128, 128), np.uint8)
-        pixels[20 + i : 90, 30 : 100 - i] = 255
-        Image.fromarray(pixels).save(folder / f"{i}.png")
-    return folder
-
-
-def test_an_autoencoder_of_a_folder_of_images(layouts, environment, tmp_path):
-    options = ("--data.folder", layouts, "--pixel-size", 4, "--train.batch", 8, "--train.steps", 4)
-    done = call(environment, "train.py", "masks", *options, "--run-dir", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "step 4/4" in done.stderr and re.search(r"edge \d\.\d+  wrong pixels \d+\.\d\d%", done.stderr)
-    found = r"held-out images: \d+\.\d\d% wrong pixels, IoU 0\.\d{4}, edges off by [\d.]+ nm \(worst .*\)"
-    assert re.fullmatch(found, done.stdout.splitlines()[2])
-    metrics = (tmp_path / "run/eval/metrics.json").read_bytes()
-    assert json.loads(metrics)["edge_placement_error"]["unit"] == "nm"
-    again = call(environment, "eval.py", "run", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert (tmp_path / "run/eval/metrics.json").read_bytes() == metrics
-    assert again.stdout.splitlines() == done.stdout.splitlines()[2:]
-
-
-@pytest.fixture
-def photographs(tmp_path):
-    """A folder of six colour images of two sizes."""
-    folder = tmp_path / "photographs"
-    folder.mkdir()
-    for i in range(6):
-        pixels = np.random.default_rng(i).integers(0, 256, (9, 7, 3), np.uint8)
-        size = (40, 33) if i % 2 else (33, 40)
-        Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(folder / f"{i}.png")
-    return folder
-
-
-def test_a_super_resolver_by_content_and_then_with_a_discriminator(photographs, environment, tmp_path):
-    networks = ("--networks.blocks", 1, "--networks.channels", 4, "--networks.discriminator-channels", 2)
-    options = ("--data.folder", photographs, "--data.crop", 16, "--low-crop", 4, *networks)
-    options += ("--train.batch", 2, "--train.steps", 2, "--seed", 3)
-    first = ("wildlife-content", *options, "--run-dir", "content/s3")
-    done = call(environment, "train.py", *first, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "step 2/2" in done.stderr and re.search(r"l2 [\d.]+  PSNR [\d.]+ dB", done.stderr)
-    told = r"Y-PSNR in dB on 2 held-out images: nearest [\d.]+  bicubic [\d.]+"
-    assert re.fullmatch(told + r"  super resolved -?[\d.]+", done.stdout.splitlines()[2])
-    # By pixels too, as in the paper's SRGAN-MSE: the feature networks' weights may not be there.
-    content = ("--content.error", "l2", "--content.layer", "")
-    second = ("wildlife", *options, *content, "--init-from", "content", "--run-dir", "run")
-    done = call(environment, "train.py", *second, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"l2 [\d.]+  PSNR [\d.]+ dB  D [\d.]+  G [\d.]+", done.stderr)
-    assert re.fullmatch(
-        told + r"  content only -?[\d.]+  super resolved -?[\d.]+", done.stdout.splitlines()[2]
-    )
-    metrics, before = (
-        json.loads((tmp_path / run / "eval/metrics.json").read_text()) for run in ("run", "content/s3")
-    )
-    # What the second began with is what the first ended with.
-    assert metrics["y_psnr"]["content_only"] == before["y_psnr"]["super_resolved"]
-    assert metrics["y_psnr"]["super_resolved"] != before["y_psnr"]["super_resolved"]
-    (tmp_path / "content").rename(tmp_path / "elsewhere")
-    again = call(environment, "eval.py", "run", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert json.loads((tmp_path / "run/eval/metrics.json").read_text()) == metrics
 
 
 REFUSED = {
@@ -506,7 +247,7 @@ REFUSED = {
     ),
     "start from a run of other networks": (
         f"wildlife --content.error l2 --content.layer= --init-from content {SMALL_CROPS} --networks.blocks 2",
-        "--init-from content has a generator of 4 blocks, 32 channels and factor 4, this run one of 2 blocks",
+        "--init-from content has a generator of 4 blocks, 32 channels and factor 4 over bicubic, this run one of 2 blocks",
     ),
     "no accelerator": ("--require-accelerator", "--require-accelerator, and JAX finds only the CPU"),
     "folder in use": (
@@ -593,18 +334,10 @@ def desk(tmp_path, monkeypatch):
     return tmp_path
 
 
-def everything_in(folder):
-    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
-
-
-def assert_refused(status, captured, message):
-    lines = captured.err.splitlines()
-    assert status == 2 and len(lines) == 1 and lines[0].startswith("error: "), captured.err
-    assert re.search(message if ".*" in message else re.escape(message), lines[0]), lines[0]
-
-
 @pytest.mark.parametrize(("line", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_train_refuses_with_one_line_and_writes_nothing(line, message, desk, capsys, monkeypatch):
+def test_train_refuses_with_one_line_and_writes_nothing(
+    line, message, desk, capsys, monkeypatch, assert_refused, everything_in
+):
     # Any machine's memory for these tests.
     monkeypatch.setattr(memory, "host_memory", lambda: 2**33)
     monkeypatch.setattr(loop, "train", lambda *_, **__: pytest.fail("it was trained"))
@@ -637,67 +370,9 @@ def test_train_refuses_with_one_line_and_writes_nothing(line, message, desk, cap
         ("content other --folder photographs", "--folder is of one run, but 2 folders are named"),
     ],
 )
-def test_eval_refuses_with_one_line_and_writes_nothing(line, message, desk, capsys):
+def test_eval_refuses_with_one_line_and_writes_nothing(
+    line, message, desk, capsys, assert_refused, everything_in
+):
     before = everything_in(desk)
     assert_refused(cli.evaluate(line.split()), capsys.readouterr(), message)
     assert everything_in(desk) == before
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (
-            "--resume --train.batch 64",
-            "--train.batch can't change in a resumed run; --train.checkpoint-every,",
-        ),
-        ("--resume --run-dir runs/digits-s0 --seed 1", "--seed can't change in a resumed run"),
-        ("mnist --resume --run-dir runs/digits-s0", "runs/digits-s0 is a run of digits, not of mnist"),
-        (
-            "--resume --train.steps 30",
-            "runs/digits-s0 is at step 60 already: --train.steps must be 60 or more",
-        ),
-        ("digits", "runs/digits-s0 is there already and not empty: --resume goes on"),
-    ],
-)
-def test_a_finished_run_is_not_touched_by_mistake(line, message, finished, monkeypatch, capsys):
-    cwd, _ = finished
-    monkeypatch.chdir(cwd)
-    before = everything_in(cwd)
-    assert_refused(cli.train(line.split()), capsys.readouterr(), message)
-    assert everything_in(cwd) == before
-
-
-def test_eval_names_the_checkpoints_that_are_there(finished, monkeypatch, capsys):
-    monkeypatch.chdir(finished[0])
-    status = cli.evaluate(["runs/digits-s0", "--step", "50"])
-    assert_refused(status, capsys.readouterr(), "no checkpoint of step 50: take one of 40, 60")
-
-
-def test_a_platform_that_is_not_there_is_named(environment, tmp_path):
-    done = call(environment | {"JAX_PLATFORMS": "rocm"}, "train.py", cwd=tmp_path)
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("error: JAX can't start (") and "JAX_PLATFORMS is 'rocm'" in done.stderr
-    assert not any(tmp_path.iterdir())
-
-
-def test_a_damaged_state_is_named_and_a_training_goes_back(
-    finished, environment, tmp_path, checkpoint_arrays
-):
-    run = tmp_path / "run"
-    shutil.copytree(finished[0] / "runs/digits-s0", run)
-    for path in (run / "checkpoints/60/state").rglob("*"):
-        if path.is_file():
-            path.write_bytes(b"")
-    done = call(environment, "eval.py", "run", cwd=tmp_path)
-    lines = done.stderr.splitlines()
-    assert done.returncode == 2 and len(lines) == 1, done.stderr
-    assert "checkpoints/60: the checkpoint is damaged, state/" in lines[0]
-    # A training goes back to the one before, and ends where it would have.
-    resumed = call(environment, "train.py", "digits", "--resume", "--run-dir", "run", cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
-    assert (
-        "run/damaged/60 now" in resumed.stderr
-        and "run goes on from step 40; steps 41 to 60" in resumed.stderr
-    )
-    for name, value in checkpoint_arrays(run, 60).items():
-        np.testing.assert_array_equal(value, checkpoint_arrays(finished[0] / "runs/digits-s0", 60)[name])

@@ -1,0 +1,107 @@
+"""The command lines of several seeds and of the other tasks, as a user types them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SMALL = ["--train.batch", "32", "--train.steps-per-call", "10", "--train.checkpoint-every", "20"]
+
+
+def test_several_seeds_are_trained_together_and_compared(tmp_path, call):
+    seeds = ("--seeds", 0, 1)
+    done = call("train.py", *seeds, "--train.steps", 20, *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[1:3] == ["run folder: runs/digits", "digits: 2 runs of 20 steps"]
+    assert lines[3].split() == ["s0", "s1", "mean", "sd", "best"]
+    (errors,) = ([float(x) for x in row.split()[1:3]] for row in lines if row.startswith("code_error "))
+    stored = [
+        json.loads((tmp_path / f"runs/digits/s{seed}/eval/metrics.json").read_text()) for seed in range(2)
+    ]
+    assert errors == [round(metrics["code_error"], 4) for metrics in stored] and len(set(errors)) > 1
+    assert [metrics["seed"] for metrics in stored] == [0, 1]
+    assert lines[-1] == "summary: runs/digits/sweep.json"
+    (summary,) = json.loads((tmp_path / "runs/digits/sweep.json").read_text())
+    # After so few steps the runs may have nothing in common.
+    chosen = summary["choice"] and f"chosen without labels (category_agreement): s{summary['choice']['run']}"
+    assert any(line.startswith("chosen") for line in lines) == bool(chosen)
+    assert not chosen or lines[-2].startswith(chosen)
+    again = call("eval.py", "runs/digits", cwd=tmp_path)
+    assert again.stdout.splitlines() == lines[2:], again.stderr
+    drawn = call("eval.py", "figures", "runs/digits", cwd=tmp_path)
+    assert drawn.returncode == 0, drawn.stderr
+    assert drawn.stdout.splitlines() == [f"figure: figures/digits-s{seed}.png" for seed in range(2)]
+    refused = call("eval.py", "runs/digits", "--step", 20, cwd=tmp_path)
+    assert refused.returncode == 2 and "--step is of one run, but runs/digits holds 2" in refused.stderr
+
+
+@pytest.fixture
+def layouts(tmp_path):
+    """A folder of six images of 128x128 pixels with a white rectangle each."""
+    folder = tmp_path / "layouts"
+    folder.mkdir()
+    for i in range(6):
+        pixels = np.zeros((128, 128), np.uint8)
+        pixels[20 + i : 90, 30 : 100 - i] = 255
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def test_an_autoencoder_of_a_folder_of_images(layouts, tmp_path, call):
+    options = ("--data.folder", layouts, "--pixel-size", 4, "--train.batch", 8, "--train.steps", 4)
+    done = call("train.py", "masks", *options, "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "step 4/4" in done.stderr and re.search(r"edge \d\.\d+  wrong pixels \d+\.\d\d%", done.stderr)
+    found = r"held-out images: \d+\.\d\d% wrong pixels, IoU 0\.\d{4}, edges off by [\d.]+ nm \(worst .*\)"
+    assert re.fullmatch(found, done.stdout.splitlines()[2])
+    metrics = (tmp_path / "run/eval/metrics.json").read_bytes()
+    assert json.loads(metrics)["edge_placement_error"]["unit"] == "nm"
+    again = call("eval.py", "run", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "run/eval/metrics.json").read_bytes() == metrics
+    assert again.stdout.splitlines() == done.stdout.splitlines()[2:]
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder of six colour images."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for i in range(6):
+        pixels = np.random.default_rng(i).integers(0, 256, (9, 7, 3), np.uint8)
+        Image.fromarray(pixels).resize((40, 33), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder
+
+
+def test_a_super_resolver_by_content_and_then_with_a_discriminator(photographs, tmp_path, call):
+    networks = ("--networks.blocks", 1, "--networks.channels", 4, "--networks.discriminator-channels", 2)
+    options = ("--data.folder", photographs, "--data.crop", 16, "--low-crop", 4, *networks)
+    options += ("--train.batch", 2, "--train.steps", 2, "--seed", 3)
+    first = ("wildlife-content", *options, "--run-dir", "content/s3")
+    done = call("train.py", *first, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "step 2/2" in done.stderr and re.search(r"l2 [\d.]+  PSNR [\d.]+ dB", done.stderr)
+    told = r"Y-PSNR in dB on 2 held-out images: nearest [\d.]+  bicubic [\d.]+"
+    assert re.fullmatch(told + r"  super resolved -?[\d.]+", done.stdout.splitlines()[2])
+    # By pixels too, as in the paper's SRGAN-MSE: the feature networks' weights may not be there.
+    content = ("--content.error", "l2", "--content.layer", "")
+    second = ("wildlife", *options, *content, "--init-from", "content", "--run-dir", "run")
+    done = call("train.py", *second, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"l2 [\d.]+  PSNR [\d.]+ dB  D [\d.]+  G [\d.]+", done.stderr)
+    assert re.fullmatch(
+        told + r"  content only -?[\d.]+  super resolved -?[\d.]+", done.stdout.splitlines()[2]
+    )
+    metrics, before = (
+        json.loads((tmp_path / run / "eval/metrics.json").read_text()) for run in ("run", "content/s3")
+    )
+    # What the second began with is what the first ended with.
+    assert metrics["y_psnr"]["content_only"] == before["y_psnr"]["super_resolved"]
+    assert metrics["y_psnr"]["super_resolved"] != before["y_psnr"]["super_resolved"]
+    (tmp_path / "content").rename(tmp_path / "elsewhere")
+    again = call("eval.py", "run", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "run/eval/metrics.json").read_text()) == metrics
