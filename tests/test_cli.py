@@ -247,7 +247,7 @@ REFUSED = {
     ),
     "start from a run of other networks": (
         f"wildlife --content.error l2 --content.layer= --init-from content {SMALL_CROPS} --networks.blocks 2",
-        "--init-from content has a generator of 4 blocks, 32 channels and factor 4 over bicubic, this run one of 2 blocks",
+        "--init-from content has a generator of 4 blocks, 32 channels and factor 4 over bicubic, this run",
     ),
     "no accelerator": ("--require-accelerator", "--require-accelerator, and JAX finds only the CPU"),
     "folder in use": (

@@ -95,7 +95,7 @@ class TestRun:
         assert json.loads((run / "eval/metrics.json").read_text())["step"] == 40
         assert any(tmp_path.glob("cache/infogan-jax/*-cache")) == kept
 
-    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
     def test_a_stopped_run_goes_on_as_if_it_had_not_been(
         self, number, finished, environment, tmp_path, checkpoint_arrays, command, call
     ):
@@ -182,6 +182,7 @@ def test_a_platform_that_is_not_there_is_named(environment, tmp_path, call):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_named_and_a_training_goes_back(finished, tmp_path, checkpoint_arrays, call):
     run = tmp_path / "run"
     shutil.copytree(finished[0] / "runs/digits-s0", run)

@@ -10,6 +10,7 @@ from PIL import Image
 SMALL = ["--train.batch", "32", "--train.steps-per-call", "10", "--train.checkpoint-every", "20"]
 
 
+@pytest.mark.slow
 def test_several_seeds_are_trained_together_and_compared(tmp_path, call):
     seeds = ("--seeds", 0, 1)
     done = call("train.py", *seeds, "--train.steps", 20, *SMALL, cwd=tmp_path)
@@ -76,6 +77,7 @@ def photographs(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_super_resolver_by_content_and_then_with_a_discriminator(photographs, tmp_path, call):
     networks = ("--networks.blocks", 1, "--networks.channels", 4, "--networks.discriminator-channels", 2)
     options = ("--data.folder", photographs, "--data.crop", 16, "--low-crop", 4, *networks)

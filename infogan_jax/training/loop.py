@@ -1,11 +1,12 @@
 """The training loop: one pmap over a scan of steps, and what happens between two calls of it."""
 
+import dataclasses
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
-from infogan_jax.config import Config, SuperResolutionConfig, differences
+from infogan_jax.config import Config, SuperResolutionConfig, Train, differences
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.data.order import batch_indices
 from infogan_jax.images import save_png, tile
@@ -58,8 +59,14 @@ def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
 def initial_state(config: Config, devices: Sequence[jax.Device]) -> State:
     """The state before the first step, on all devices."""
     return jax.jit(task_of(config).init, static_argnums=0, out_shardings=replicated(devices))(
-        config, jax.random.key(config.seed)
+        _read_by_tasks(config), jax.random.key(config.seed)
     )
+
+
+def _read_by_tasks(config: Config) -> Config:
+    """The configuration of all runs that have this one's programs: no task reads the seed or the rhythm."""
+    train = Train(steps=1, batch=config.train.batch, microbatch=config.train.microbatch)
+    return dataclasses.replace(config, seed=0, train=train)
 
 
 def compile_steps(
@@ -89,17 +96,24 @@ def compile_steps(
         (uint8 [devices, steps, batch / devices, h, w, c]). It returns the new state and each step's metrics,
         [steps].
     """
-
-    step = task_of(config).step
     if stacked is None:
         stacked = devices[0].platform != "cpu"
+    return _program(task_of(config).step, _read_by_tasks(config), tuple(devices), runs, constants, stacked)
 
+
+# Seeds that are trained one after another, and a run that goes on in the same process, compile once.
+@lru_cache(maxsize=4)
+def _program(
+    step: Callable[..., tuple[State, Metrics]],
+    config: Config,
+    devices: tuple[jax.Device, ...],
+    runs: int,
+    constants: int,
+    stacked: bool,
+) -> jax.stages.Wrapped:
     def steps(state: State, images: Array | None, batches: Array, *constants: Any) -> tuple[State, Metrics]:
         def one(state: State, batch: Array) -> tuple[State, Metrics]:
-            stepped: tuple[State, Metrics] = step(
-                config, state, batch if images is None else images[batch], *constants
-            )
-            return stepped
+            return step(config, state, batch if images is None else images[batch], *constants)
 
         return jax.lax.scan(one, state, batches)
 

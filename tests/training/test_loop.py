@@ -156,6 +156,7 @@ def test_together_they_resume(three, tiny_config, digits, tmp_path, checkpoint_a
         assert_equal(checkpoint_arrays(resumed.folder, 20), checkpoint_arrays(whole.folder, 20))
 
 
+@pytest.mark.slow
 def test_together_on_eight_devices(three, digits, tmp_path):
     runs = [run._replace(folder=tmp_path / run.folder.name) for run in three[:2]]
     train(runs, digits, devices=8)
@@ -164,6 +165,7 @@ def test_together_on_eight_devices(three, digits, tmp_path):
             assert a == pytest.approx(b, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_steps_taken_at_once_are_those_taken_in_turn(three, tiny_config, digits):
     # At once is what an accelerator does.
     devices = jax.devices()[:1]
@@ -287,6 +289,7 @@ def test_devices_that_cannot_share_the_batch_are_refused(tiny_config, digits, tm
 def test_the_program_compiles_once(tiny_config, digits, count):
     devices = jax.devices()[:count]
     images = jax.device_put(digits.train.images, replicated(devices))
+    loop._program.cache_clear()
     state, steps = loop.initial_state(tiny_config, devices), loop.compile_steps(tiny_config, devices)
     compiled = []
 
@@ -342,6 +345,7 @@ def photographs():
     return Dataset("noise", Split(images, None), Split(images, None), num_classes=None)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_an_earlier_ones_generator_and_resumes_with_its_own(
     photographs, tmp_path, monkeypatch, checkpoint_arrays
 ):
@@ -380,7 +384,7 @@ def test_a_run_begins_with_an_earlier_ones_generator_and_resumes_with_its_own(
     assert records(tmp_path / "resumed") == records(tmp_path / "straight")
 
 
-def test_steps_get_the_constants_of_their_task(photographs):
+def test_steps_get_the_constants_of_their_task(tiny_config):
     class Task:
         @staticmethod
         def step(config, state, images, weight, *rest):
@@ -390,7 +394,7 @@ def test_steps_get_the_constants_of_their_task(photographs):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "task_of", lambda config: Task)
         for runs in (1, 2):
-            steps = loop.compile_steps(None, devices, runs, constants=2)
+            steps = loop.compile_steps(tiny_config, devices, runs, constants=2)
             indices = np.zeros((2, *(2,) * (runs > 1), 3, 1), np.int32)
             state, metrics = steps(
                 np.zeros(() if runs == 1 else (2,), np.float32),

@@ -132,6 +132,7 @@ def assert_agree(folder, alone, step, checkpoint_arrays):
         np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-5, err_msg=path)
 
 
+@pytest.mark.slow
 def test_four_processes_train_as_one_and_the_first_measures(start, alone, tmp_path, checkpoint_arrays):
     statuses, out, err = ended(start(4, 1), 600)
     assert statuses == [0] * 4, err
