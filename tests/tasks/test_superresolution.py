@@ -105,6 +105,7 @@ def test_pairs_are_crops_and_the_same_made_small(state):
     assert not np.array_equal(high, pairs(SRGAN, state.replace(step=state.step + 1), IMAGES)[1])
 
 
+@pytest.mark.slow
 def test_each_player_gets_the_gradient_of_its_own_loss(state, alone):
     low, high = pairs(SRGAN, state, IMAGES)
     grads, stats, metrics = alone
@@ -169,6 +170,7 @@ def test_each_player_is_updated_by_adam_with_its_own_gradient(state, monkeypatch
     chex.assert_trees_all_equal(two.start, state.start)
 
 
+@pytest.mark.slow
 def test_eight_replicas_have_the_gradients_of_one(state, alone):
     for one, eight in zip(jax.tree.leaves(alone), jax.tree.leaves(mapped(8)(state, IMAGES)), strict=True):
         np.testing.assert_allclose(eight, one, rtol=5e-3, atol=1e-4)

@@ -146,6 +146,7 @@ def test_together_each_run_is_what_it_is_alone(three, straight, checkpoint_array
     assert [run_folder.config(run.folder, 20).seed for run in three] == [3, 0, 5]
 
 
+@pytest.mark.slow
 def test_together_they_resume(three, tiny_config, digits, tmp_path, checkpoint_arrays):
     runs = [run._replace(folder=tmp_path / run.folder.name) for run in three[:2]]
     half = settings(tiny_config, steps=10)

@@ -178,6 +178,7 @@ def test_a_signal_to_one_process_stops_both_at_one_step(
         assert_agree(run, alone, step + 4, checkpoint_arrays)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_others(start, tmp_path):
     both = start(2, 1, "--train.steps", 100_000, "--process-timeout", 20)
     wait_for(tmp_path / "run/metrics.jsonl", 1, both)
