@@ -137,7 +137,7 @@ def test_four_processes_train_as_one_and_the_first_measures(start, alone, tmp_pa
     statuses, out, err = ended(start(4, 1), 600)
     assert statuses == [0] * 4, err
     assert out[0].splitlines()[0] == "devices: 4 x cpu (cpu) in 4 processes"
-    assert out[0].splitlines()[-1] == "report: run/report.html"
+    assert out[0].splitlines()[-2:] == ["report: run/report.html", "explorer: run/explorer.html"]
     assert out[1:] == [""] * 3
     run = tmp_path / "run"
     assert [record["step"] for record in records(run)] == [2, 4, 6, 8]
