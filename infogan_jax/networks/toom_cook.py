@@ -12,8 +12,10 @@ A and G hold the powers of n points, the last of them infinite: where the polyno
 coefficients are evaluated. B is the transposed inverse of the n x n matrix of powers. Of an image the same
 is done to columns, then rows. Each p is a matrix product over the channels, of all tiles.
 
-Five points: 2.56 times fewer products for 2 or 4 taps, 3.24 times for 3, and errors of 1e-6 in float32,
-which the sixth would multiply by four.
+Five points: 2.56 times fewer products for 2 or 4 taps, 3.24 times for 3. Of normal numbers in float32 the
+outputs' root mean square error is 1e-6 to 2e-6 and the largest 7e-6 of the largest output, where `lax`'s
+convolution has 4e-7 and 9e-7; where large terms cancel it may pass 1e-5. Four points would be as exact as
+`lax`, for fewer products saved.
 
 References:
     Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gray 2016, "Fast algorithms for
