@@ -404,7 +404,8 @@ def _evaluate(argv: list[str]) -> int:
         return _compare(options)
     (run_dir,) = options.run_dirs
     several = [] if run_folder.steps(run_dir) else run_folder.runs_in(run_dir)
-    for name in options.of_one_run if several else ():
+    if several and options.of_one_run:
+        name = options.of_one_run[0]
         raise UserError(f"--{name} is of one run, but {run_dir} holds {len(several)}: name one of them")
     if not several:
         run_folder.find_step(run_dir, options.step)
@@ -450,7 +451,8 @@ def _measure_on(images: Path, run_dir: Path, step: int | None) -> int:
 
 def _compare(options: _EvalOptions) -> int:
     """One page about several runs."""
-    for name in options.of_one_run:
+    if options.of_one_run:
+        name = options.of_one_run[0]
         raise UserError(f"--{name} is of one run, but {len(options.run_dirs)} folders are named")
     out = options.out or Path("comparison.html")
     runs = []

@@ -22,7 +22,9 @@ def test_several_seeds_are_trained_together_and_compared(tmp_path, call):
     stored = [
         json.loads((tmp_path / f"runs/digits/s{seed}/eval/metrics.json").read_text()) for seed in range(2)
     ]
-    assert errors == [round(metrics["code_error"], 4) for metrics in stored] and len(set(errors)) > 1
+    assert errors == [round(metrics["code_error"], 4) for metrics in stored]
+    # Two runs, and not one twice; after so few steps their errors may be equal.
+    assert len({metrics["mutual_information"]["total"] for metrics in stored}) == 2
     assert [metrics["seed"] for metrics in stored] == [0, 1]
     assert lines[-1] == "summary: runs/digits/sweep.json"
     (summary,) = json.loads((tmp_path / "runs/digits/sweep.json").read_text())

@@ -111,6 +111,8 @@ def _program(
     constants: int,
     stacked: bool,
 ) -> jax.stages.Wrapped:
+    """What `compile_steps` returns, of a configuration that says only what a step reads."""
+
     def steps(state: State, images: Array | None, batches: Array, *constants: Any) -> tuple[State, Metrics]:
         def one(state: State, batch: Array) -> tuple[State, Metrics]:
             return step(config, state, batch if images is None else images[batch], *constants)
