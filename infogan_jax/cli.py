@@ -57,6 +57,8 @@ class _TrainOptions:
     """Refuse to train where JAX finds no GPU or TPU."""
     profile: Path | None = None
     """A folder for a profile of the program's second call, which TensorBoard and Perfetto show."""
+    wandb: str | None = None
+    """A project of Weights & Biases that shows what TensorBoard shows, too (extra wandb)."""
     compilation_cache: bool = True
     """Keep compiled programs in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says, so that the
     next run starts sooner."""
@@ -188,7 +190,7 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
         if processes.first():
             print(f"run folder: {options.folder}", flush=True)
         groups = grouped(runs, together=options.together)
-        stopped, failed = train_all(groups, dataset, devices, options.profile)
+        stopped, failed = train_all(groups, dataset, devices, options.profile, options.wandb)
         if options.distributed:
             processes.leave()
         if stopped:
@@ -198,9 +200,9 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
         if processes.first() and options.seeds:
             done = [run.folder for run in runs if run.folder not in failed]
             if done:
-                _measure_all(done, options.folder, dataset)
+                _measure_all(done, options.folder, dataset, options.wandb)
         elif processes.first() and not failed:
-            _measure(options.folder, None, dataset)
+            _measure(options.folder, None, dataset, options.wandb)
     return 1 if failed else 0
 
 
@@ -237,6 +239,10 @@ def _checked(
     devices = _devices(config, options.require_accelerator)
     for run in runs:
         check_arrays(run)
+    if options.wandb is not None:
+        from infogan_jax.training.writers import wandb_module
+
+        wandb_module()
     if options.compilation_cache:
         _cache_compilations()
     return runs, devices
@@ -290,6 +296,8 @@ def _resume_command(options: _TrainOptions, config: Config) -> str:
     if options.seeds:
         words += ["--seeds", *map(str, options.seeds)]
         words += [] if options.together else ["--no-together"]
+    if options.wandb is not None:
+        words += ["--wandb", shlex.quote(options.wandb)]
     return " ".join(words)
 
 
@@ -475,10 +483,10 @@ def _compare(options: _EvalOptions) -> int:
     return 0
 
 
-def _measure(run_dir: Path, step: int | None, dataset: Dataset | None) -> int:
+def _measure(run_dir: Path, step: int | None, dataset: Dataset | None, wandb: str | None = None) -> int:
     from infogan_jax.evaluation.evaluate import evaluate
 
-    for line in evaluate(run_dir, step=step, dataset=dataset).headline:
+    for line in evaluate(run_dir, step=step, dataset=dataset, wandb=wandb).headline:
         print(line)
     for page in ("report", "explorer"):
         if (run_dir / f"{page}.html").exists():
@@ -503,10 +511,10 @@ def _draw_figures(argv: list[str]) -> int:
     return 0
 
 
-def _measure_all(runs: list[Path], folder: Path, dataset: Dataset | None) -> int:
+def _measure_all(runs: list[Path], folder: Path, dataset: Dataset | None, wandb: str | None = None) -> int:
     from infogan_jax.evaluation import sweep
 
-    for each in sweep.summarize(runs, folder, dataset):
+    for each in sweep.summarize(runs, folder, dataset, wandb):
         print("\n".join(sweep.lines(each)))
     print(f"summary: {folder / sweep.SWEEP_FILE}")
     return 0

@@ -15,6 +15,7 @@ from infogan_jax.images import write_atomically
 from infogan_jax.training import run_folder
 from infogan_jax.training.checkpoints import restore
 from infogan_jax.training.logging import read_records
+from infogan_jax.training.writers import flat, writers
 
 _MEASURES: dict[type[Config], Callable[..., Measurement]] = {
     InfoGANConfig: infogan.measure,
@@ -23,13 +24,16 @@ _MEASURES: dict[type[Config], Callable[..., Measurement]] = {
 }
 
 
-def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None = None) -> Measurement:
+def evaluate(
+    run_dir: Path, *, step: int | None = None, dataset: Dataset | None = None, wandb: str | None = None
+) -> Measurement:
     """Measures one checkpoint of a run; the same checkpoint gives the same metrics, to the byte.
 
     Args:
         run_dir: the run's folder.
         step: which checkpoint; the newest by default.
         dataset: the run's data set, where it is loaded already.
+        wandb: a project of Weights & Biases that shows numbers and pictures too, as TensorBoard does.
 
     Returns:
         The measurement; its metrics are what `eval/metrics.json` holds.
@@ -67,6 +71,12 @@ def evaluate(run_dir: Path, *, step: int | None = None, dataset: Dataset | None 
         write_explorer(
             run_dir / "explorer.html", title=title, config=config, state=state, metrics=measured.metrics
         )
+    numbers = {name: x for name, x in flat(measured.metrics, "eval/").items() if isinstance(x, float)}
+    with writers(run_dir, config, None, wandb) as shown:
+        for writer in shown:
+            writer.scalars(step, numbers)
+            for _, picture in measured.pictures:
+                writer.picture(step, f"eval/{picture.stem}", picture)
     # The last: where it is, the rest is.
     write_atomically(folder / "metrics.json", (json.dumps(measured.metrics, indent=2) + "\n").encode())
     return measured

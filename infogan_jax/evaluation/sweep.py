@@ -98,7 +98,9 @@ def lower_is_better(name: str) -> bool:
     return "error" in name or "distance" in name
 
 
-def summarize(runs: Sequence[Path], folder: Path, dataset: Dataset | None = None) -> list[Sweep]:
+def summarize(
+    runs: Sequence[Path], folder: Path, dataset: Dataset | None = None, wandb: str | None = None
+) -> list[Sweep]:
     """Measures runs, and writes `sweep.json`.
 
     Runs are told apart whose configurations differ in more than the seed, or whose newest checkpoints are
@@ -108,6 +110,7 @@ def summarize(runs: Sequence[Path], folder: Path, dataset: Dataset | None = None
         runs: the runs' folders.
         folder: the folder for the file, which holds them.
         dataset: the data set of all of them, where it is loaded already.
+        wandb: a project of Weights & Biases that shows what is measured, too.
 
     Returns:
         A summary for each kind of run, in the order of the folders.
@@ -121,7 +124,9 @@ def summarize(runs: Sequence[Path], folder: Path, dataset: Dataset | None = None
         config = run_folder.config(run, step)
         key = json.dumps([to_json(replace(config, seed=0)), step], sort_keys=True)
         groups.setdefault(key, []).append((run, config))
-    sweeps = [_summarize(group, dataset or sources.load(group[0][1].data)) for group in groups.values()]
+    sweeps = [
+        _summarize(group, dataset or sources.load(group[0][1].data), wandb) for group in groups.values()
+    ]
     values = [
         sweep._asdict()
         | {"folders": [str(f.relative_to(folder)) for f in sweep.folders]}
@@ -156,9 +161,9 @@ def lines(sweep: Sweep) -> list[str]:
     return table
 
 
-def _summarize(runs: list[tuple[Path, Config]], dataset: Dataset) -> Sweep:
+def _summarize(runs: list[tuple[Path, Config]], dataset: Dataset, wandb: str | None) -> Sweep:
     config = runs[0][1]
-    measured = [numbers(newest_metrics(run, dataset)) for run, _ in runs]
+    measured = [numbers(newest_metrics(run, dataset, wandb)) for run, _ in runs]
     names = [name for name in measured[0] if all(name in each for each in measured)]
     return Sweep(
         experiment=config.experiment,
@@ -170,7 +175,7 @@ def _summarize(runs: list[tuple[Path, Config]], dataset: Dataset) -> Sweep:
     )
 
 
-def newest_metrics(run: Path, dataset: Dataset | None = None) -> Metrics:
+def newest_metrics(run: Path, dataset: Dataset | None = None, wandb: str | None = None) -> Metrics:
     """The metrics of a run's newest checkpoint, which is measured where it hasn't been.
 
     Args:
@@ -183,7 +188,7 @@ def newest_metrics(run: Path, dataset: Dataset | None = None) -> Metrics:
             return metrics
     except (FileNotFoundError, ValueError, KeyError):
         pass
-    return evaluate(run, dataset=dataset).metrics
+    return evaluate(run, dataset=dataset, wandb=wandb).metrics
 
 
 def numbers(metrics: Metrics, prefix: str = "") -> dict[str, float]:

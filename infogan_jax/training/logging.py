@@ -1,19 +1,19 @@
-"""What a run says of itself: a progress line, `metrics.jsonl`, and TensorBoard files."""
+"""What a run says of itself while it trains: `metrics.jsonl`, what shows it, and a progress line."""
 
 import contextlib
 import io
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
 
-from infogan_jax.images import write_atomically
+from infogan_jax.images import save_png, write_atomically
 from infogan_jax.training.run_folder import METRICS_FILE
+from infogan_jax.training.writers import Writer
 
 Record = dict[str, float]
 
@@ -43,43 +43,45 @@ def read_records(run_dir: Path) -> list[Record]:
 
 
 class Log:
-    """Writes a run's records to its files; a context that closes them."""
+    """Writes a run's records to its file, and to what else shows them; a context that closes the file."""
 
-    def __init__(self, run_dir: Path, *, start: int) -> None:
+    def __init__(self, run_dir: Path, *, start: int, writers: Sequence[Writer] = ()) -> None:
         """Opens the log, and cuts it back to what was known at step ``start``.
 
         Args:
             run_dir: the run's folder.
             start: the step that training starts from; later records, of a run that went on after
                 its last checkpoint, are dropped, since their steps come again.
+            writers: what else shows them.
         """
         kept = [record for record in read_records(run_dir) if record["step"] <= start]
         path = run_dir / METRICS_FILE
         write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
         self._file = path.open("a", buffering=1)
         self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
-        folder = run_dir / "tensorboard"
-        folder.mkdir(exist_ok=True)
-        # Not through tensorboardX's SummaryWriter: its thread ends where the disk is full or the clock jumps,
-        # and what is written then waits for it for ever.
-        self._events = EventsWriter(str(folder / "events"))
-        self._events.write_event(Event(step=start + 1, session_log=SessionLog(status=SessionLog.START)))
+        self._run_dir = run_dir
+        self._writers = writers
 
     def __enter__(self) -> "Log":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-        self._events.close()
 
     def write(self, record: Record) -> None:
         """Adds a record: the step, its rates and metrics; "seconds" of training join them."""
         record = {"step": record["step"], "seconds": round(time.monotonic() - self._started, 3)} | record
         self._file.write(json.dumps(record) + "\n")
-        values = [Summary.Value(tag=k, simple_value=v) for k, v in record.items() if k != "step"]
-        event = Event(wall_time=time.time(), step=int(record["step"]), summary=Summary(value=values))
-        self._events.write_event(event)
-        self._events.flush()
+        for writer in self._writers:
+            writer.scalars(int(record["step"]), {k: v for k, v in record.items() if k != "step"})
+
+    def picture(self, step: int, name: str, pixels: np.ndarray, scale: int) -> None:
+        """Adds a picture, uint8 [h, w, c], which becomes `NAME/STEP.png`."""
+        path = self._run_dir / name / f"{step:07d}.png"
+        path.parent.mkdir(exist_ok=True)
+        save_png(path, pixels, scale)
+        for writer in self._writers:
+            writer.picture(step, name, path)
 
 
 class ProgressLine:

@@ -20,7 +20,7 @@ from rich.console import Console
 from infogan_jax.config import Config, SuperResolutionConfig, Train, differences
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.data.order import batch_indices
-from infogan_jax.images import save_png, tile
+from infogan_jax.images import tile
 from infogan_jax.tasks.registry import constants_of, task_of
 from infogan_jax.tasks.replica import AXIS, Metrics
 from infogan_jax.training import processes, run_folder
@@ -31,6 +31,7 @@ from infogan_jax.training.logging import Log, ProgressLine
 from infogan_jax.training.memory import streams
 from infogan_jax.training.run_folder import Run
 from infogan_jax.training.stream import gathered
+from infogan_jax.training.writers import writers
 
 State = Any
 """A task's own: a pytree of arrays."""
@@ -190,6 +191,7 @@ def train(
     devices: Sequence[jax.Device] | None = None,
     console: Console | None = None,
     profile: Path | None = None,
+    wandb: str | None = None,
 ) -> signal.Signals | None:
     """Trains to ``config.train.steps``, or until a signal asks it to stop.
 
@@ -199,6 +201,7 @@ def train(
         devices: the devices that share each batch, of all processes; all there are by default.
         console: where the progress line goes; of several runs it shows the means.
         profile: where a profile of the second call is written, the first that nothing is compiled in.
+        wandb: a project of Weights & Biases that shows the runs too.
 
     Returns:
         The signal that came, or None. The states are saved in both cases.
@@ -238,7 +241,11 @@ def train(
         ]
         # One process tells what all of them do.
         told = runs if processes.first() else []
-        logs = [files.enter_context(Log(run.folder, start=step)) for run in told]
+        shown = [files.enter_context(writers(run.folder, run.config, step, wandb)) for run in told]
+        logs = [
+            files.enter_context(Log(run.folder, start=step, writers=own))
+            for run, own in zip(told, shown, strict=True)
+        ]
 
         def save(step: int, state: State) -> None:
             for run, own_checkpoints, own in zip(runs, checkpoints, apart(state), strict=True):
@@ -277,10 +284,12 @@ def train(
             progress.show(record, task.describe(config, means))
             last = step == settings.steps
             if last or _passed(settings.sample_every, before, step):
-                for run, make, own in zip(runs, samples, apart(state), strict=True):
-                    _check_finite_state(host_arrays(own), step, run.folder)
+                for i, own in enumerate(apart(state)):
+                    _check_finite_state(host_arrays(own), step, runs[i].folder)
                     if told:
-                        _save_samples(run.folder, step, *make(local_copy(own)))
+                        made, columns = samples[i](local_copy(own))
+                        scale = max(1, math.ceil(24 / made.shape[1]))
+                        logs[i].picture(step, "samples", tile(made, columns), scale)
             if last or _passed(settings.checkpoint_every, before, step):
                 save(step, state)
                 saved = step
@@ -388,9 +397,3 @@ def _not_finite(what: str, run_dir: Path) -> NonFiniteError:
         "The usual cure: a lower learning rate in a new run",
         run_dir,
     )
-
-
-def _save_samples(run_dir: Path, step: int, images: np.ndarray, columns: int) -> None:
-    path = run_dir / "samples" / f"{step:07d}.png"
-    path.parent.mkdir(exist_ok=True)
-    save_png(path, tile(images, columns), scale=max(1, math.ceil(24 / images.shape[1])))

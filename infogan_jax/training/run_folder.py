@@ -54,7 +54,7 @@ def _named(run_dir: Path) -> dict[int, bool]:
 
 def was_only_begun(run_dir: Path) -> bool:
     """Whether a folder holds what a run leaves that ended before its first checkpoint, and nothing else."""
-    own = {"checkpoints", "tensorboard", METRICS_FILE, LOCK_FILE}
+    own = {"checkpoints", "tensorboard", "wandb", METRICS_FILE, LOCK_FILE}
     if steps(run_dir) or not {path.name for path in run_dir.iterdir()} <= own:
         return False
     metrics = run_dir / METRICS_FILE

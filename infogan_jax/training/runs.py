@@ -28,6 +28,7 @@ def train_all(
     dataset: Dataset,
     devices: Sequence[jax.Device],
     profile: Path | None,
+    wandb: str | None = None,
 ) -> tuple[signal.Signals | None, set[Path]]:
     """Trains each group in one program; says which signal stopped it, and which runs failed.
 
@@ -39,7 +40,7 @@ def train_all(
     while waiting:
         group = waiting.pop(0)
         try:
-            stopped = loop.train(group, dataset, devices=devices, profile=profile)
+            stopped = loop.train(group, dataset, devices=devices, profile=profile, wandb=wandb)
         except loop.NonFiniteError as error:
             print(f"error: {error}", file=sys.stderr)
             failed.add(error.run_dir)

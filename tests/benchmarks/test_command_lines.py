@@ -79,3 +79,16 @@ def test_what_cannot_be_timed_is_refused(monkeypatch):
     ):
         with pytest.raises(SystemExit, match=message):
             call(monkeypatch, name, *words)
+
+
+def test_overhead(monkeypatch, tmp_path, capsys):
+    words = ("--set-up", "digits-autoencoder", "--steps", 1, "--rounds", 2, "--json", tmp_path / "a.json")
+    call(monkeypatch, "overhead", *words)
+    numbers = json.loads((tmp_path / "a.json").read_text())
+    per_call = EXPERIMENTS["digits-autoencoder"].train.steps_per_call
+    assert numbers["steps"] == 2 * per_call and len(numbers["share"]) == 2
+    assert all(
+        0 < share < 1 and 0 < program < whole
+        for share, (whole, program) in zip(numbers["share"], numbers["seconds"], strict=True)
+    )
+    assert "the loop's own" in capsys.readouterr().out

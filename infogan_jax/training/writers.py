@@ -1,0 +1,153 @@
+"""Where a run's numbers and pictures are shown beside its own files: TensorBoard, Weights & Biases."""
+
+import json
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.summary import hparams
+
+from infogan_jax.config import Config, to_json
+from infogan_jax.errors import UserError
+from infogan_jax.images import write_atomically
+
+
+class Writer(Protocol):
+    """Takes what a run has to show."""
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Numbers of a step, by name."""
+
+    def picture(self, step: int, name: str, file: Path) -> None:
+        """A PNG file of a step, by name."""
+
+    def close(self) -> None:
+        """Nothing comes after it."""
+
+
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, str | float | bool]:
+    """Nested JSON values by path ("train.batch"); lists stay JSON, null is left out."""
+    found: dict[str, str | float | bool] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{path}{name}.")
+        elif value is not None:
+            found[path + name] = value if isinstance(value, str | int | float) else json.dumps(value)
+    return found
+
+
+@contextmanager
+def writers(
+    run_dir: Path, config: Config, start: int | None, wandb: str | None = None
+) -> Iterator[list[Writer]]:
+    """The writers of a run, which are closed at the end.
+
+    Args:
+        run_dir: the run's folder, which is there.
+        config: its configuration, shown as hyperparameters.
+        start: the step that a training starts from; what TensorBoard has of later ones is hidden. None where
+            nothing is trained.
+        wandb: a project of Weights & Biases, or None for TensorBoard alone.
+    """
+    opened: list[Writer] = []
+    try:
+        opened.append(TensorBoard(run_dir, config, start))
+        if wandb is not None:
+            opened.append(WeightsAndBiases(run_dir, config, wandb))
+        yield opened
+    finally:
+        for writer in opened:
+            writer.close()
+
+
+class TensorBoard:
+    """Event files in the run's folder `tensorboard`; the folder of several runs shows them side by side."""
+
+    def __init__(self, run_dir: Path, config: Config, start: int | None) -> None:
+        folder = run_dir / "tensorboard"
+        folder.mkdir(exist_ok=True)
+        # Not through tensorboardX's SummaryWriter: its thread ends where the disk is full or the clock jumps,
+        # and what is written then waits for it for ever.
+        self._events = EventsWriter(str(folder / "events"))
+        if start is not None:
+            self._write(start + 1, session_log=SessionLog(status=SessionLog.START))
+        # Without a list of measures the HPARAMS tab shows every number that a run has.
+        _, begun, _ = hparams(flat(to_json(config)), {})
+        self._write(0, summary=begun)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Numbers of a step, by name."""
+        shown = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._write(step, summary=Summary(value=shown))
+
+    def picture(self, step: int, name: str, file: Path) -> None:
+        """A PNG file of a step, in the IMAGES tab."""
+        image = Summary.Image(encoded_image_string=file.read_bytes())
+        self._write(step, summary=Summary(value=[Summary.Value(tag=name, image=image)]))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._events.close()
+
+    def _write(self, step: int, **what: Any) -> None:
+        self._events.write_event(Event(wall_time=time.time(), step=step, **what))
+        self._events.flush()
+
+
+class WeightsAndBiases:
+    """A run of a Weights & Biases project; going on with a training goes on with it.
+
+    What was shown of steps after the checkpoint that the training goes on from stays as it was: the service
+    takes a step once.
+    """
+
+    def __init__(self, run_dir: Path, config: Config, project: str) -> None:
+        module = wandb_module()
+        path = run_dir / "wandb" / "run.json"
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists():
+            write_atomically(path, json.dumps({"id": secrets.token_hex(8)}).encode())
+        self._module = module
+        self._run = module.init(
+            project=project,
+            id=json.loads(path.read_text())["id"],
+            resume="allow",
+            dir=str(run_dir),
+            name=run_dir.name,
+            group=config.experiment,
+            config=to_json(config),
+        )
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Numbers of a step, by name."""
+        self._run.log(dict(values), step=step)
+
+    def picture(self, step: int, name: str, file: Path) -> None:
+        """A PNG file of a step."""
+        self._run.log({name: self._module.Image(str(file))}, step=step)
+
+    def close(self) -> None:
+        """Awaits what is on its way."""
+        self._run.finish()
+
+
+def wandb_module() -> Any:
+    """The package `wandb`.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import wandb
+    except ImportError as error:
+        raise UserError(
+            f"--wandb needs the package wandb ({error}): {sys.executable} -m pip install 'infogan-jax[wandb]'"
+        ) from error
+    return wandb
