@@ -134,13 +134,17 @@ def compile_product(product: Product, count: int) -> Callable[[], Any]:
     b = jnp.asarray(rng.standard_normal((product.inner, product.columns), np.float32))
 
     def once(_: int, carried: tuple[Any, Any]) -> tuple[Any, Any]:
-        # Each product needs the one before, so that the compiler can't make them one.
-        a, last = carried
-        c = jax.lax.optimization_barrier(jax.lax.dynamic_update_slice(a, last, (0, 0)) @ b)
-        return a, 1e-20 * c[:1, :1]
+        # Each product needs the one before, so that the compiler can't make them one. What it is written into
+        # is the smaller factor, and is carried on, so that it is changed in place.
+        small, last = carried
+        small = jax.lax.dynamic_update_slice(small, last, (0, 0))
+        c = jax.lax.optimization_barrier(a @ small if right else small @ b)
+        return small, 1e-20 * c[:1, :1]
 
-    run = jax.jit(lambda a, b: jax.lax.fori_loop(0, count, once, (a, jnp.zeros((1, 1), jnp.float32)))[1])
-    return lambda: run(a, b)
+    right = b.size < a.size
+    zero = jnp.zeros((1, 1), jnp.float32)
+    run = jax.jit(lambda small: jax.lax.fori_loop(0, count, once, (small, zero))[1])
+    return lambda: run(b if right else a)
 
 
 def compile_adam(size: int) -> Callable[[], Any]:

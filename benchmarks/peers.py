@@ -15,7 +15,7 @@ import sides
 import tyro
 from step import circumstances, show
 
-PEERS: tuple[sides.Side, ...] = ("eager", "channels_last", "compile", "plain_flax")
+PEERS: tuple[sides.Side, ...] = ("eager", "channels_last", "compile", "compile_channels_last", "plain_flax")
 
 
 @dataclass(frozen=True)

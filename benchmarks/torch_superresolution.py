@@ -43,7 +43,7 @@ class Peer:
         for name, tree in self.params.items():
             for leaf in leaves(tree):
                 leaf.requires_grad_()
-            self.optimizers[name] = torch.optim.Adam(leaves(tree), config.learning_rate)
+            self.optimizers[name] = torch.optim.Adam(leaves(tree), config.learning_rate, fused=True)
 
     def step(self, crops: Tensor) -> dict[str, Tensor]:
         """One simultaneous update; crops are uint8 [batch, 3, side, side]."""

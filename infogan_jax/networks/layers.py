@@ -16,6 +16,7 @@ own convolutions. The choice is made when a program is traced, by JAX's default 
 `lax.platform_dependent` would keep both forms' intermediates for the backward pass.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 
@@ -50,7 +51,7 @@ def conv(x: Array, kernel: Array, *, stride: int) -> Array:
             x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
         )
     size, _, channels, features = kernel.shape
-    by_patches = _way(x, kernel, stride) is patches
+    by_patches = _way(x.shape, kernel, stride) is patches
     if by_patches and stride == 1 and size % 2 and features <= channels:
         # Padded alike on all sides, it is the transposed convolution too. That one keeps no patches for the
         # backward pass, and copies them there from the output's gradient, which has no more channels than x.
@@ -126,9 +127,9 @@ def _check_kernel(x: Array, kernel: Array) -> None:
 # ceil(height / stride), ceil(width / stride), o], and the kernel [size, size, c, o].
 
 
-def _way(x: Array, kernel: Array, stride: int) -> ModuleType:
-    """How the three maps are computed: with a part of the products where there are many channels."""
-    return toom_cook if toom_cook.suits(x, kernel, stride) else patches
+def _way(shape: Sequence[int], kernel: Array, stride: int) -> ModuleType:
+    """How the three maps are computed, of x's shape: with a part of the products where that pays."""
+    return toom_cook if toom_cook.suits(shape, kernel, stride) else patches
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -144,7 +145,7 @@ def _spread(y: Array, kernel: Array, stride: int, shape: Shape) -> Array:
 
 
 def _convolve_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array, Array]]:
-    way = _way(x, kernel, stride)
+    way = _way(x.shape, kernel, stride)
     blocks = way.of_image(x, len(kernel), stride)
     # Of x itself the backward pass reads the shape alone.
     return way.convolve(blocks, kernel, stride, x.shape), (x, blocks, kernel)
@@ -152,20 +153,20 @@ def _convolve_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tupl
 
 def _convolve_backward(stride: int, saved: tuple[Array, Array, Array], y: Array) -> tuple[Array, Array]:
     x, blocks, kernel = saved
-    way = _way(x, kernel, stride)
+    way = _way(x.shape, kernel, stride)
     gradient = way.kernel_gradient(blocks, way.of_output(y, len(kernel), stride), len(kernel), stride)
     return _spread(y, kernel, stride, x.shape), gradient
 
 
 def _spread_forward(y: Array, kernel: Array, stride: int, shape: Shape) -> tuple[Array, tuple[Array, Array]]:
-    way = _way(y, kernel, stride)
+    way = _way(shape, kernel, stride)
     outputs = way.of_output(y, len(kernel), stride)
     return way.spread(outputs, kernel, stride, shape), (outputs, kernel)
 
 
 def _spread_backward(stride: int, shape: Shape, saved: tuple[Array, Array], x: Array) -> tuple[Array, Array]:
     outputs, kernel = saved
-    way = _way(x, kernel, stride)
+    way = _way(shape, kernel, stride)
     blocks = way.of_image(x, len(kernel), stride)
     slope = way.convolve(blocks, kernel, stride, x.shape)
     return slope, way.kernel_gradient(blocks, outputs, len(kernel), stride)

@@ -70,11 +70,17 @@ def _algorithm(taps: int) -> _Algorithm:
     return _Algorithm(powers(n + 1 - taps), powers(taps), np.linalg.inv(powers(n)).T.round(15))
 
 
-def suits(x: Array, kernel: Array, stride: int) -> bool:
-    """Whether it is faster than products with patches, and exact enough."""
+def suits(shape: Sequence[int], kernel: Array, stride: int) -> bool:
+    """Whether it is faster than products with patches, and exact enough; the shape is the larger image's."""
     size, _, channels, features = kernel.shape
-    wide = min(channels * stride**2, features) >= _CHANNELS
-    return wide and -(-size // stride) in _TAPS and jnp.finfo(x.dtype).bits >= 32
+    taps = -(-size // stride)
+    if taps not in _TAPS or min(channels * stride**2, features) < _CHANNELS:
+        return False
+    algorithm = _algorithm(taps)
+    ours = algorithm.points**2 * math.prod(_tiles(shape, stride, algorithm.tile))
+    # In small images a tile is mostly border.
+    patches = taps**2 * math.prod(math.ceil(length / stride) for length in shape[1:3])
+    return 3 * ours <= 2 * patches and jnp.finfo(kernel.dtype).bits >= 32
 
 
 def of_image(x: Array, size: int, stride: int) -> Array:

@@ -30,7 +30,7 @@ def test_errors_are_those_of_float32(shape, features, size, stride):
     rng = np.random.default_rng(0)
     x = rng.normal(size=shape)
     kernel = rng.normal(size=(size, size, shape[-1], features))
-    assert toom_cook.suits(jnp.float32(x), jnp.float32(kernel), stride)
+    assert toom_cook.suits(shape, jnp.float32(kernel), stride)
     y = layers.conv(jnp.float32(x), jnp.float32(kernel), stride=stride)
     with jax.enable_x64(True):
         exact = jax.lax.conv_general_dilated(
@@ -62,12 +62,15 @@ def test_it_multiplies_so_many_times_less(size, stride, fewer):
     assert fewer / 1.5 < operations(patches) / operations(toom_cook) < fewer
 
 
-def test_few_channels_and_short_numbers_are_left_to_patches():
-    x, kernel = jnp.zeros((1, 8, 8, 64)), jnp.zeros((4, 4, 64, 64))
+def test_few_channels_short_numbers_and_small_images_are_left_to_patches():
+    x, kernel = (1, 8, 8, 64), jnp.zeros((4, 4, 64, 64))
     assert toom_cook.suits(x, kernel, 2)
     assert not toom_cook.suits(x, kernel[..., :16], 2)
-    assert not toom_cook.suits(x[..., :16], kernel[:, :, :16], 1)
-    assert not toom_cook.suits(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), 2)
+    assert not toom_cook.suits((1, 8, 8, 16), kernel[:, :, :16], 1)
+    assert not toom_cook.suits(x, kernel.astype(jnp.bfloat16), 2)
     # One tap, and nine.
     assert not toom_cook.suits(x, kernel, 4)
     assert not toom_cook.suits(x, jnp.zeros((9, 9, 64, 64)), 1)
+    # 25 products where patches have 16; 100 where they have 196, on a border of one in seven.
+    assert not toom_cook.suits((1, 4, 4, 64), kernel, 2)
+    assert toom_cook.suits((1, 14, 14, 64), kernel, 2)
