@@ -70,10 +70,13 @@ class GaussianPosterior(NamedTuple):
     mean: Array
     log_scale: Array
 
-    def log_prob(self, value: Array) -> Array:
-        """Log Q(c | x) in nats, float [batch]."""
+    def log_prob(self, value: Array, scale_weighting: float = 0.0) -> Array:
+        """Log Q(c | x) in nats, float [batch]; its gradients by `losses.scale_weighted`."""
         nats: Array = information.gaussian_log_prob(self.mean, self.log_scale, value)
-        return nats
+        if not scale_weighting:
+            return nats
+        weighted: Array = information.scale_weighted(nats, self.log_scale, weighting=scale_weighting)
+        return weighted
 
     @property
     def mode(self) -> Array:
@@ -351,16 +354,25 @@ class LatentCodes:
             for (name, code), end in zip(self.named.items(), ends, strict=True)
         }
 
-    def log_prob(self, output: Array, draw: dict[str, Array]) -> dict[str, Array]:
+    def log_prob(
+        self, output: Array, draw: dict[str, Array], scale_weighting: float = 0.0
+    ) -> dict[str, Array]:
         """Log Q(c | x) of each code's drawn value under Q's output, in nats, each float [batch]."""
-        return {name: q.log_prob(draw[name]) for name, q in self.posteriors(output).items()}
+        return {
+            name: q.log_prob(draw[name], scale_weighting)
+            if isinstance(q, GaussianPosterior)
+            else q.log_prob(draw[name])
+            for name, q in self.posteriors(output).items()
+        }
 
-    def information(self, output: Array, draw: dict[str, Array]) -> dict[str, Array]:
+    def information(
+        self, output: Array, draw: dict[str, Array], scale_weighting: float = 0.0
+    ) -> dict[str, Array]:
         """L_I of each code, one value per example, in nats (InfoGAN, eq. 5).
 
         log Q(c | x) + H(c)
         """
-        return information.information_per_code(self.log_prob(output, draw), self.entropy)
+        return information.information_per_code(self.log_prob(output, draw, scale_weighting), self.entropy)
 
     def traversal(self, name: str, key: Array, *, columns: int = 10, rows: int = 10) -> Traversal:
         """A grid of draws in which one code varies along the columns and nothing else does.

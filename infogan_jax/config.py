@@ -74,6 +74,10 @@ class Objective:
     """Weight of L_I of the categorical and binary codes."""
     lambda_continuous: float = 0.1
     """Weight of L_I of the continuous codes."""
+    scale_weighting: float = 0.0
+    """Gradients of L_I of a continuous code are multiplied by its sigma to twice this power. 0: a
+    likelihood's own. 1: the mean is pulled as if sigma were fixed at 1, as in the authors' code and with the
+    paper's lambdas; sigma is learned all the same."""
     instance_noise: float = 0.0
     """Standard deviation of the noise added to D's inputs, in units of the image's range."""
     plain_gan: bool = False
@@ -237,6 +241,7 @@ _LIMITS: dict[type[Config], dict[str, tuple[Callable[[Any], bool], str]]] = {
     InfoGANConfig: {
         "objective.lambda_discrete": _NOT_NEGATIVE,
         "objective.lambda_continuous": _NOT_NEGATIVE,
+        "objective.scale_weighting": (lambda v: 0 <= v <= 1, "from 0 to 1"),
         "objective.instance_noise": _NOT_NEGATIVE,
         "objective.invariance.weight": _NOT_NEGATIVE,
         "objective.invariance.rotation": _NOT_NEGATIVE,

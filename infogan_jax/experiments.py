@@ -66,7 +66,7 @@ SVHN = InfoGANConfig(
     codes=LatentCodes(124, (Categorical(10),) * 4 + (Uniform(-1, 1),) * 4),
     networks=tables.SVHN,
     train=Train(steps=10_000),
-    objective=Objective(lambda_continuous=1.0),
+    objective=Objective(lambda_continuous=1.0, scale_weighting=1.0),
 )
 
 # The same on MNIST-M: digits over photographs, in colour.
@@ -94,7 +94,7 @@ def _faces(factor: str, lr_discriminator: float, lr_generator: float, weight: fl
         codes=LatentCodes(128, (Uniform(-1, 1),) * 5),
         networks=tables.FACES,
         train=Train(steps=10_000),
-        objective=Objective(lambda_continuous=weight),
+        objective=Objective(lambda_continuous=weight, scale_weighting=1.0),
         optimizer=Optimizer(lr_discriminator=lr_discriminator, lr_generator=lr_generator),
     )
 
@@ -117,7 +117,7 @@ def _chairs(factor: str, *, continuous: float, discrete: float) -> InfoGANConfig
         codes=LatentCodes(128, (Categorical(20),) * 3 + (Uniform(-1, 1),)),
         networks=tables.CHAIRS,
         train=Train(steps=10_000),
-        objective=Objective(lambda_discrete=discrete, lambda_continuous=continuous),
+        objective=Objective(lambda_discrete=discrete, lambda_continuous=continuous, scale_weighting=1.0),
     )
 
 

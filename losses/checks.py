@@ -223,6 +223,7 @@ def number(
     above: float | None = None,
     at_least: float | None = None,
     below: float | None = None,
+    at_most: float | None = None,
 ) -> None:
     """Refuses a hyperparameter that isn't a finite Python number inside the bounds.
 
@@ -232,6 +233,7 @@ def number(
         above: a lower bound that it must not touch.
         at_least: a lower bound that it may touch.
         below: an upper bound that it must not touch.
+        at_most: an upper bound that it may touch.
 
     Raises:
         TypeError: it is not a real number (an array is none: it is a constant of the compiled program).
@@ -243,6 +245,7 @@ def number(
         (above, "above", lambda bound: value > bound),
         (at_least, "at least", lambda bound: value >= bound),
         (below, "below", lambda bound: value < bound),
+        (at_most, "at most", lambda bound: value <= bound),
     ]
     given = [(bound, words, holds) for bound, words, holds in bounds if bound is not None]
     if not (math.isfinite(value) and all(holds(bound) for bound, _, holds in given)):

@@ -227,6 +227,50 @@ def bounded_log_scale(raw: Array, *, limit: float) -> Array:
     return limit * jnp.tanh(raw / limit)
 
 
+def scale_weighted(log_prob: Array, log_scale: Array, *, weighting: float) -> Array:
+    """A Gaussian's log-likelihood, whose gradients alone are multiplied by a power of its scale.
+
+        value: log q     gradient: sigma^(2 weighting) d log q,  0 <= weighting <= 1
+
+    A learned scale makes the pull on the mean (c - mu) / sigma^2, up to 3,000 times that of a scale of 1
+    where sigma may go to 0.018: one example that Q is surely wrong about then outweighs a batch. With a
+    weighting of 1 the pull is c - mu, as from a scale that is fixed at 1, and the scale is learned all the
+    same, from (c - mu)^2 - sigma^2. With 0 the likelihood stays as it is.
+
+    Args:
+        log_prob: log q, nats, float [...].
+        log_scale: log sigma, of the shape of ``log_prob``.
+        weighting: the power, from 0 to 1.
+
+    Returns:
+        ``log_prob``.
+
+    Raises:
+        TypeError: an argument is not a float array, or ``weighting`` not a number.
+        ValueError: the shapes differ, or ``weighting`` is not from 0 to 1.
+
+    Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import losses
+        >>> def log_q(mean):
+        ...     nats = losses.gaussian_log_prob(mean, jnp.log(jnp.array([0.1])), jnp.array([1.0]))
+        ...     return losses.scale_weighted(nats, jnp.log(jnp.array([0.1])), weighting=1.0)[0]
+        >>> round(float(jax.grad(log_q)(jnp.array([0.5]))[0]), 4)  # 50 without
+        0.5
+
+    References:
+        Seitzer et al. 2022, "On the pitfalls of heteroscedastic uncertainty estimation with probabilistic
+        neural networks", eq. 5 (beta-NLL).
+    """
+    log_prob, log_scale = floats("[...]", log_prob=log_prob, log_scale=log_scale)
+    check_same_shape(log_prob=log_prob, log_scale=log_scale)
+    number("weighting", weighting, at_least=0, at_most=1)
+    weight = jax.lax.stop_gradient(jnp.exp(2 * weighting * log_scale))
+    moving = weight * log_prob
+    return moving + jax.lax.stop_gradient(log_prob - moving)
+
+
 # Prior entropies
 
 

@@ -49,6 +49,16 @@ settings.register_profile("large", max_examples=3000, **_ANY_PACE)
 settings.load_profile("usual")
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests have found out and not only checked: the type checker's answer, the site, the notebooks."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    told = sorted({line for report in reports for line in getattr(report, "user_properties", ())})
+    if told:
+        terminalreporter.section("what was checked with other tools")
+        for name, value in told:
+            terminalreporter.line(f"{name}: {value}")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _programs_of_a_module():
     """Compiled programs are let go with the module that made them: all of them together take gigabytes."""

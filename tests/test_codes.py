@@ -377,3 +377,23 @@ def test_labels_of_many_categories_are_all_their_own():
 def test_a_code_that_is_not_there_is_refused():
     with pytest.raises(KeyError, match="c5"):
         TWO_CATEGORIES.traversal("c5", jax.random.key(0))
+
+
+def test_a_scale_weighting_changes_the_gradients_of_learned_scales_alone():
+    codes = LatentCodes(3, (Categorical(4), Uniform(-1, 1), Uniform(-1, 1, sigma=1.0)))
+    draw = codes.sample(jax.random.key(0), 6)
+    output = 2 * jax.random.normal(jax.random.key(1), (6, codes.posterior_dim))
+
+    def slopes(weighting):
+        def total(output):
+            return sum(nats.sum() for nats in codes.information(output, draw, weighting).values())
+
+        return jax.value_and_grad(total)(output)
+
+    (value, plain), (same, weighted) = slopes(0.0), slopes(1.0)
+    np.testing.assert_allclose(value, same, rtol=1e-6)
+    sigma = np.exp(codes.posteriors(output)["c2"].log_scale)[:, None]
+    # Q's output: four logits, the learned scale's two numbers, a mean.
+    np.testing.assert_allclose(weighted[:, 4:6], sigma**2 * plain[:, 4:6], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(weighted[:, :4], plain[:, :4], rtol=1e-6)
+    np.testing.assert_allclose(weighted[:, 6:], plain[:, 6:], rtol=1e-6)

@@ -167,6 +167,7 @@ LIMITS = {
     "train.sample_every": ([1], [0]),
     "objective.lambda_discrete": ([0.0], [-TINY, NAN, INFINITE]),
     "objective.lambda_continuous": ([0.0], [-TINY, NAN, INFINITE]),
+    "objective.scale_weighting": ([0.0, 1.0], [-TINY, 1 + TINY, NAN]),
     "objective.instance_noise": ([0.0], [-TINY, NAN, INFINITE]),
     "objective.invariance.weight": ([0.0], [-TINY, NAN, INFINITE]),
     "objective.invariance.rotation": ([0.0], [-TINY, NAN, INFINITE]),

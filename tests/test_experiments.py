@@ -48,6 +48,8 @@ def test_the_papers_rates_and_weights(name, lr_d, lr_g, discrete, continuous):
     assert (config.optimizer.lr_discriminator, config.optimizer.lr_generator) == (lr_d, lr_g)
     assert config.optimizer.beta1 == 0.5 and config.train.batch == 128
     assert (config.objective.lambda_discrete, config.objective.lambda_continuous) == (discrete, continuous)
+    # The lambdas of a sigma that is fixed at 1.
+    assert config.objective.scale_weighting == 1
 
 
 def test_sets_of_one_kind_share_their_networks():

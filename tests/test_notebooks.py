@@ -23,7 +23,7 @@ config = replace(experiments.DIGITS, train=small, objective=Objective())
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
+def run(monkeypatch, tmp_path, record_property):
     """A function of a notebook's name, and of what is added to its settings: its cells, which were run."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))
@@ -41,6 +41,8 @@ def run(monkeypatch, tmp_path):
             notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
         )
         client.execute()
+        shown = sum(len(cell.get("outputs", [])) for cell in notebook.cells)
+        record_property(name, f"{len(notebook.cells)} cells executed, {shown} outputs")
         return notebook.cells
 
     return executed

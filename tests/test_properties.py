@@ -90,6 +90,7 @@ OF_TASK = {
     "tiny": {
         "objective.lambda_discrete": negative,
         "objective.lambda_continuous": negative,
+        "objective.scale_weighting": st.one_of(negative, numbers(st.floats(1.01, 1e6))),
         "objective.instance_noise": negative,
         # Q alone learns in a plain GAN, and these networks' experiment has code invariance on.
         "objective.plain_gan": st.just(""),

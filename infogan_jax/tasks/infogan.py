@@ -200,7 +200,8 @@ def _gradients_of_part(
 
         loss_d = discriminator_logistic(real_logits, fake_logits).mean()
         loss_g = generator_non_saturating(fake_logits).mean()
-        information = {name: nats.mean() for name, nats in codes.information(fake_q, draw).items()}
+        nats = codes.information(fake_q, draw, objective.scale_weighting)
+        information = {name: values.mean() for name, values in nats.items()}
         bound = weighted_information(information, information_weights(config))
         metrics = {"loss_d": loss_d, "loss_g": loss_g} | {f"mi_{k}": v for k, v in information.items()}
 

@@ -20,6 +20,7 @@ from losses.information import (
     information_lower_bound,
     information_per_code,
     paired_mutual_information,
+    scale_weighted,
     uniform_prior_entropy,
     von_mises_log_prob,
     von_mises_prior_entropy,
@@ -463,3 +464,44 @@ def test_a_split_batch_has_the_value_and_the_gradient_of_the_whole(mapped):
     # The replicas' own values, without the axis, are others: the batch is joined before the logarithm.
     alone = paired_mutual_information(images_a[:2] @ weights, images_b[:2] @ weights)
     assert abs(alone - value) > 1e-3
+
+
+# The scale's weight
+
+
+@pytest.mark.parametrize("weighting", [0.0, 0.5, 1.0])
+def test_a_weighted_likelihood_keeps_its_value_and_multiplies_its_gradients(weighting):
+    mean, log_scale, value = normal(0, 50), 2 * normal(1, 50), normal(2, 50)
+
+    def nats(mean, log_scale):
+        return scale_weighted(gaussian_log_prob(mean, log_scale, value), log_scale, weighting=weighting)
+
+    np.testing.assert_allclose(nats(mean, log_scale), gaussian_log_prob(mean, log_scale, value), rtol=1e-5)
+    slopes = jax.grad(lambda m, s: nats(m, s).sum(), (0, 1))(mean, log_scale)
+    sigma = np.exp(log_scale.astype(np.float64))
+    # Of log N: (c - mu) / sigma^2, and ((c - mu) / sigma)^2 - 1.
+    exact = ((value - mean) / sigma**2, ((value - mean) / sigma) ** 2 - 1)
+    for slope, wanted in zip(slopes, exact, strict=True):
+        np.testing.assert_allclose(slope, sigma ** (2 * weighting) * wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_sure_and_wrong_mean_is_pulled_no_harder_than_by_a_scale_of_one():
+    mean, log_scale, value = jnp.array([1.0]), jnp.array([-4.0]), jnp.array([-1.0])
+
+    def pull(weighting):
+        def nats(mean):
+            log_q = gaussian_log_prob(mean, log_scale, value)
+            return scale_weighted(log_q, log_scale, weighting=weighting)[0]
+
+        return float(jax.grad(nats)(mean)[0])
+
+    assert pull(0.0) == pytest.approx(-2 * np.exp(8), rel=1e-4)
+    assert pull(1.0) == pytest.approx(-2, rel=1e-4)
+
+
+def test_a_weighting_is_from_0_to_1():
+    for weighting in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match="weighting"):
+            scale_weighted(jnp.zeros(2), jnp.zeros(2), weighting=weighting)
+    with pytest.raises(ValueError, match="log_scale"):
+        scale_weighted(jnp.zeros(2), jnp.zeros(3), weighting=1.0)
