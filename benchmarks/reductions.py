@@ -2,9 +2,9 @@
 
     python benchmarks/reductions.py --set-up mnist --json reductions.json
 
-Then, on paper, what that takes on links of a known speed: a ring passes 2 (n - 1) / n of the bytes over each
-chip's link, and each reduction waits for 2 log2 n messages. Nothing else is taken to run meanwhile, so this
-is an upper bound where the links reach their speed.
+Then, on paper, what that takes on links of a known speed: recursive halving and doubling passes
+2 (n - 1) / n of the bytes over each chip's link, in 2 log2 n messages. Nothing else is taken to run
+meanwhile, so this is an upper bound where the links reach their speed.
 """
 
 import json

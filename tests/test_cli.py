@@ -60,7 +60,7 @@ def test_a_seed_that_was_not_begun_starts_anew_beside_those_that_go_on(tmp_path,
     groups = []
     options = ["--resume", "--train.steps", "40", "--no-compilation-cache"]
     monkeypatch.setattr(loop, "train", lambda runs, *_, **__: groups.append(runs) and None)
-    monkeypatch.setattr(sweep, "summarize", lambda runs, folder, dataset: [])
+    monkeypatch.setattr(sweep, "summarize", lambda runs, folder, dataset, wandb: [])
     assert cli.train(["--seeds", "0", "1", "2", "3", *options]) == 0
     assert [[(r.config.seed, r.resume_from) for r in runs] for runs in groups] == [
         [(0, 20), (1, 20)],
@@ -90,7 +90,7 @@ def test_a_seed_that_diverges_leaves_the_others_to_go_on(tmp_path, monkeypatch, 
             raise loop.NonFiniteError("step 512: loss_d = nan", Path("runs/digits/s5"))
 
     monkeypatch.setattr(loop, "train", train)
-    monkeypatch.setattr(sweep, "summarize", lambda runs, folder, dataset: measured.extend(runs) or [])
+    monkeypatch.setattr(sweep, "summarize", lambda runs, folder, dataset, wandb: measured.extend(runs) or [])
     monkeypatch.chdir(tmp_path)
     assert cli.train(["--seeds", "4", "5", "6", "--no-compilation-cache", "--train.batch", "96"]) == 1
     assert calls == [[(4, None), (5, None), (6, None)], [(4, 500), (6, 500)]]

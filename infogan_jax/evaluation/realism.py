@@ -15,6 +15,9 @@ from infogan_jax.tasks.replica import sample_key
 EXAMPLES = 1000
 """Of either set. The numbers depend on how many there are, so runs compare only at the same number."""
 
+_SUBSETS = 10
+"""Independent ones, whose spread gives the kernel distance's standard error."""
+
 _FEWEST = 20
 _NEIGHBOURS = 3
 _DRAW = 1002
@@ -44,7 +47,7 @@ def measure_realism(config: InfoGANConfig, state: State, dataset: Dataset) -> Me
     draw = config.codes.sample(sample_key(state.key, _DRAW), len(chosen))
     made = to_uint8(generate_images(config, state, draw), *config.networks.image_range)
     real, generated = (x.reshape(len(x), -1).astype(np.float32) / 255 for x in (images[chosen], made))
-    kernel = kernel_distance(real, generated, subset_size=len(chosen) // 2)
+    kernel = kernel_distance(real, generated, subset_size=len(chosen) // _SUBSETS)
     shares = precision_recall(real, generated, neighbours=_NEIGHBOURS)
     return {
         "features": "pixels",

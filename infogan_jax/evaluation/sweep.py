@@ -213,7 +213,7 @@ def _choose(
     if not codes.codes:
         return None
     rule: Any
-    if len(codes.categorical) > 1 and not continuous:
+    if len(codes.categorical) > 1:
         rule = selection.model_centrality
         scores = rule(_scores_of_each_other(folders))
     elif len(codes.categorical) == 1:

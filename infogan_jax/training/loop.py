@@ -260,8 +260,11 @@ def train(
             count = min(settings.steps_per_call, settings.steps - step)
             batches = next(calls)
             if flops is None:
-                # Of one step, since a loop's body counts once. What is traced here serves the call too.
-                flops = _flops(run_steps.lower(state, images, batches, *constants)) * len(devices) * len(runs)
+                # Of one step, and of one part of it: a loop's body counts once. What is traced here serves
+                # the call too.
+                parts = settings.batch // settings.microbatch if settings.microbatch else 1
+                flops = _flops(run_steps.lower(state, images, batches, *constants))
+                flops *= parts * len(devices) * len(runs)
             with jax.profiler.trace(str(profile)) if profile and step == second else nullcontext():
                 state, metrics = run_steps(state, images, batches, *constants)
                 state = _replaced(state, placement)

@@ -80,8 +80,8 @@ def test_explicitness_of_every_kind(classes):
     assert result.score == explicitness(*given, seed=0, categorical=classes.categorical).score
 
 
-def test_a_category_read_as_a_number_is_not_explicit(classes):
-    # Its order is another than that of the values, and a line is all that a linear model can draw.
+def test_a_category_under_other_names_is_as_explicit(classes):
+    # The code's values stand in another order than the factor's.
     code, shape = classes.codes[:, :1], classes.values[:, :1]
     factors = classes.factors[:1]
     assert explicitness(code, shape, factors, seed=0, categorical=(0,)).score == 1
