@@ -51,7 +51,24 @@ class Training(NamedTuple):
 
     def _repr_html_(self) -> str:
         told = f"{self.config.experiment}, seed {self.config.seed}: step {self.step:,}"
-        return f"<p>{html.escape(told)}</p>" + "".join(map(_picture_html, self.samples[-1:]))
+        pictures = (_picture_html(file, f"Samples at step {int(file.stem):,}") for file in self.samples[-1:])
+        return f"<p>{html.escape(told)}</p>" + "".join(pictures)
+
+
+class Explorer(NamedTuple):
+    """The page in which a run's generator runs, which a notebook shows in a frame.
+
+    Attributes:
+        file: the page, which opens from disk too.
+    """
+
+    file: Path
+
+    def _repr_html_(self) -> str:
+        # The page itself, and no address that holds it: browsers open none of more than 2 MB in a frame.
+        page = html.escape(self.file.read_text(encoding="utf-8"))
+        style = "width: 100%; height: 45rem; border: 0"
+        return f'<iframe title="Explorer of the codes" style="{style}" srcdoc="{page}"></iframe>'
 
 
 class Evaluation(NamedTuple):
@@ -62,22 +79,22 @@ class Evaluation(NamedTuple):
         results: (name, value, meaning) of each measurement.
         pictures: (caption, PNG file).
         report: the page about the run.
-        explorer: the page in which its generator runs; None where it has none.
+        explorer: the page in which its generator runs, shown in a frame; None where it has none.
     """
 
     metrics: dict[str, Any]
     results: list[tuple[str, str, str]]
     pictures: list[tuple[str, Path]]
     report: Path
-    explorer: Path | None
+    explorer: Explorer | None
 
     def _repr_html_(self) -> str:
         rows = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
             for row in self.results
         )
-        pictures = "".join(f"<p>{html.escape(told)}</p>{_picture_html(file)}" for told, file in self.pictures)
-        return f"<table>{rows}</table>{pictures}"
+        pictures = (f"<p>{html.escape(told)}</p>{_picture_html(file, told)}" for told, file in self.pictures)
+        return f"<table>{rows}</table>{''.join(pictures)}"
 
 
 def train(config: Config, run_dir: str | Path, *, resume: bool = False, progress: bool = False) -> Training:
@@ -143,10 +160,11 @@ def evaluate(run_dir: str | Path, *, step: int | None = None) -> Evaluation:
         results=measured.results,
         pictures=measured.pictures,
         report=folder / "report.html",
-        explorer=explorer if explorer.exists() else None,
+        explorer=Explorer(explorer) if explorer.exists() else None,
     )
 
 
-def _picture_html(file: Path) -> str:
-    """A PNG file as an element that holds it."""
-    return f'<img src="data:image/png;base64,{base64.b64encode(file.read_bytes()).decode("ascii")}">'
+def _picture_html(file: Path, told: str) -> str:
+    """A PNG file as an element that holds it, and what it shows for who doesn't see it."""
+    data = base64.b64encode(file.read_bytes()).decode("ascii")
+    return f'<img alt="{html.escape(told)}" src="data:image/png;base64,{data}">'

@@ -57,6 +57,14 @@ def test_every_page_is_in_the_site_and_asks_the_network_for_nothing(site, record
         assert fetched and not [address for address in fetched if re.match(r"(https?:)?//", address)]
 
 
+def test_the_site_can_be_searched_from_disk(site):
+    # Browsers start no worker there, and read no file but a script.
+    assert (site / "search/search_index.js").read_text().startswith("var __index = {")
+    for page, up in (("index.html", ""), ("reference/losses.html", "../")):
+        assert f'src="{up}javascripts/iframe-worker.js"' in (site / page).read_text()
+    assert "window.Worker = " in (site / "javascripts/iframe-worker.js").read_text()
+
+
 def test_sections_of_the_readme_stand_in_the_site_with_its_links(site):
     results = (site / "results.html").read_text()
     assert "<code>python train.py mnist-invariant --seed 0</code>" in results

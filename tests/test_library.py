@@ -1,6 +1,7 @@
 """A notebook's way through: train, go on, measure, load; and not a word that wasn't asked for."""
 
 import base64
+import html
 import json
 import re
 import subprocess
@@ -15,8 +16,8 @@ from infogan_jax import evaluate, experiments, load, train
 from infogan_jax.errors import UserError
 
 
-def pictures(html):
-    return [base64.b64decode(data) for data in re.findall(r'src="data:image/png;base64,([^"]+)"', html)]
+def pictures(page):
+    return [base64.b64decode(data) for data in re.findall(r'src="data:image/png;base64,([^"]+)"', page)]
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,14 @@ def test_a_run_is_trained_resumed_measured_and_loaded_in_silence(config, tmp_pat
 
     measured = evaluate(run.folder)
     assert measured.metrics == json.loads((folder / "eval/metrics.json").read_text())
-    assert measured.report.exists() and measured.explorer.exists()
+    assert measured.report.exists() and measured.explorer.file.exists()
     shown = measured._repr_html_()
     assert pictures(shown) == [path.read_bytes() for _, path in measured.pictures]
     assert all(name in shown for name, _, _ in measured.results)
+    assert [html.unescape(alt) for alt in re.findall(r'<img alt="([^"]+)"', shown)] == [
+        told for told, _ in measured.pictures
+    ]
+    assert 'alt="Samples at step 20"' in run._repr_html_()
 
     model = load(folder)
     images = model(np.zeros((2, 3)), {"c1": [0, 3], "c2": [-1.0, 1.0]})

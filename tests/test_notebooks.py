@@ -1,8 +1,17 @@
 """The notebooks run from top to bottom, on small sizes where they train."""
 
+import importlib.util
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from infogan_jax import experiments
+from infogan_jax.data import sources
+from infogan_jax.errors import UserError
 
 nbformat = pytest.importorskip("nbformat", reason="nbformat isn't installed")
 nbclient = pytest.importorskip("nbclient", reason="nbclient isn't installed")
@@ -67,7 +76,9 @@ def test_infogan(run, tmp_path):
     # The newest samples, the curves, and the sheet of codes.
     assert len(shown(cells, "image/png")) == 3
     (page,) = [html for html in shown(cells, "text/html") if "<iframe" in html]
-    assert "data:text/html;base64," in page
+    assert "srcdoc=" in page and "Explorer of the codes" in page
+    # The line below the training was last shown at its end.
+    assert any("step 20 of 20" in html for html in shown(cells, "text/html"))
     said = "".join(output.text for cell in cells for output in cell.get("outputs", []) if "text" in output)
     assert "step 20 of 20" in said and "categories read as they were set" in said
 
@@ -78,3 +89,48 @@ def test_are_kept_without_outputs(path):
     nbformat.validate(notebook)
     for cell in notebook.cells:
         assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+def source(name, cell_id):
+    """A cell's text."""
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    return next(cell.source for cell in notebook.cells if cell.id == cell_id)
+
+
+@pytest.mark.parametrize("name", ["infogan_mnist.ipynb", "losses.ipynb"])
+def test_where_it_is_not_installed_it_says_what_to_do(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    install = source(name, "code-01")
+    with pytest.raises(RuntimeError, match="say in SOURCE"):
+        exec(install, {})
+    failed = SimpleNamespace(returncode=1, stderr="no such repository")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(RuntimeError, match="can't be installed from nowhere:\nno such repository"):
+        exec(install.replace('SOURCE = ""', 'SOURCE = "nowhere"'), {})
+
+
+def test_data_whose_download_was_interrupted_are_prepared(monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    (tmp_path / "mnist/3.0.1.incomplete.1").mkdir(parents=True)
+    called = []
+    run = SimpleNamespace(run=lambda words, check: called.append(words))
+    names = {"sources": sources, "UserError": UserError, "config": experiments.MNIST, "Path": Path}
+    # What was called has prepared nothing here, which is told.
+    with pytest.raises(UserError, match="mnist is not prepared"):
+        exec(source("infogan_mnist.ipynb", "code-07"), names | {"subprocess": run, "sys": sys})
+    assert called[-1][-1] == "mnist"
+    called.clear()
+    names["config"] = experiments.DIGITS
+    exec(source("infogan_mnist.ipynb", "code-07"), names | {"subprocess": run, "sys": sys})
+    assert not called
+
+
+@pytest.mark.parametrize(
+    ("backend", "experiment"), [("cpu", "digits"), ("gpu", "mnist-invariant"), ("tpu", "mnist-invariant")]
+)
+def test_a_cpu_takes_the_small_set_up(backend, experiment):
+    names = {"experiments": experiments, "replace": replace, "Path": Path}
+    names["jax"] = SimpleNamespace(default_backend=lambda: backend)
+    exec(source("infogan_mnist.ipynb", "code-04"), names)
+    assert names["config"].experiment == experiment

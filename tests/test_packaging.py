@@ -1,11 +1,15 @@
 """What a user installs: the wheel holds everything that the packages read, and nothing else."""
 
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from infogan_jax import __version__
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,6 +42,18 @@ def test_holds_the_two_packages_whole_and_no_other(wheel):
         there = {path.relative_to(wheel) for path in (wheel / package).rglob("*") if path.is_file()}
         assert there == ours
     assert (wheel / "infogan_jax/evaluation/report.html.jinja").exists()
+
+
+def test_the_citation_is_of_this_version():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_what_contributing_runs_is_in_the_extra_dev():
+    commands = set(re.findall(r"\.venv/bin/([\w-]+)", (ROOT / "CONTRIBUTING.md").read_text()))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    there = {re.match(r"[\w-]+", requirement)[0] for requirement in extras["dev"]}
+    assert {"ruff", "mypy", "pre-commit"} <= commands
+    assert commands - {"python", "pip"} <= there
 
 
 def test_names_the_two_commands(wheel):

@@ -9,6 +9,7 @@ import numpy as np
 import losses
 from infogan_jax.config import AutoencoderConfig
 from infogan_jax.data.dataset import Dataset
+from infogan_jax.evaluation.curves import training_curves
 from infogan_jax.evaluation.edges import edge_placement_error, intersection_over_union, pixel_error_rate
 from infogan_jax.evaluation.inference import in_batches
 from infogan_jax.evaluation.report import Measurement, Metrics, rounded
@@ -89,5 +90,8 @@ def measure(
             ),
         ],
         information=[],
-        pictures=[("Held-out images, and below each row its reconstructions", path)],
+        pictures=[
+            ("Held-out images, and below each row its reconstructions", path),
+            *training_curves(records, folder),
+        ],
     )

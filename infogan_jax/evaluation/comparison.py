@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infogan_jax.config import to_json
+from infogan_jax.evaluation.curves import quantities
+from infogan_jax.evaluation.direction import direction
 from infogan_jax.evaluation.figures import comparison_figure
 from infogan_jax.evaluation.page import render
 from infogan_jax.evaluation.report import picture
-from infogan_jax.evaluation.sweep import lower_is_better, newest_metrics, numbers
+from infogan_jax.evaluation.sweep import newest_metrics, numbers
 from infogan_jax.images import write_atomically
 from infogan_jax.training import run_folder
 from infogan_jax.training.logging import Record, read_records
-
-_NOT_CURVES = ("step", "seconds", "steps_per_second", "flops_per_second")
-"""What a log has beside what a step computes."""
 
 
 class Row(NamedTuple):
@@ -27,7 +26,8 @@ class Row(NamedTuple):
     Attributes:
         name: of the quantity.
         cells: one for each run, as it is shown; a dash where the run has none.
-        best: the places of the best runs; none where fewer than two have a value, or all have the same.
+        best: the places of the best runs; none where no value is better than another, fewer than two runs
+            have one, or all have the same.
     """
 
     name: str
@@ -77,8 +77,8 @@ def write_comparison(path: Path, runs: Sequence[Path]) -> None:
 def curve_names(logs: Sequence[Sequence[Record]]) -> list[str]:
     """The quantities that two logs have or more, in the order in which they are met."""
     having = [set().union(*log) for log in logs]
-    met = dict.fromkeys(name for log in logs for record in log[:1] for name in record)
-    return [name for name in met if name not in _NOT_CURVES and sum(name in each for each in having) > 1]
+    met = dict.fromkeys(name for log in logs for name in quantities(list(log)))
+    return [name for name in met if sum(name in each for each in having) > 1]
 
 
 def setting_rows(configs: Sequence[dict[str, Any]], steps: Sequence[int]) -> list[Row]:
@@ -109,10 +109,8 @@ def result_rows(measured: Sequence[dict[str, float]]) -> list[Row]:
         values = np.array([each.get(name, np.nan) for each in measured])
         there = np.isfinite(values)
         best: frozenset[int] = frozenset()
-        # A standard error says how far a mean can be trusted, not how good a run is.
-        if there.sum() > 1 and np.ptp(values[there]) > 0 and "standard_error" not in name:
-            top = np.nanmin(values) if lower_is_better(name) else np.nanmax(values)
-            best = frozenset(np.flatnonzero(values == top).tolist())
+        if (sign := direction(name)) and there.sum() > 1 and np.ptp(values[there]) > 0:
+            best = frozenset(np.flatnonzero(sign * values == np.nanmax(sign * values)).tolist())
         cells = [f"{value:.4f}".replace("-", "−") if np.isfinite(value) else "–" for value in values]
         rows.append(Row(name, cells, best))
     return rows

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from infogan_jax.config import AutoencoderConfig, Config, InfoGANConfig, SuperResolutionConfig, to_json
@@ -14,7 +15,7 @@ from infogan_jax.experiments import command_line
 from infogan_jax.images import write_atomically
 from infogan_jax.training import run_folder
 from infogan_jax.training.checkpoints import restore
-from infogan_jax.training.logging import read_records
+from infogan_jax.training.logging import Record, read_records
 from infogan_jax.training.writers import flat, writers
 
 _MEASURES: dict[type[Config], Callable[..., Measurement]] = {
@@ -55,11 +56,13 @@ def evaluate(
     write_report(
         run_dir / "report.html",
         title=title,
+        headline=measured.headline,
         summary=[
             ("Data", f"{dataset.name}: {len(dataset.train.images):,} + {len(dataset.test.images):,} images"),
             ("Step", f"{step:,}"),
             ("Batch", str(config.train.batch)),
             *measured.summary,
+            *_training(records, run_folder.versions(run_dir, step)),
         ],
         results=measured.results,
         information=measured.information,
@@ -80,3 +83,11 @@ def evaluate(
     # The last: where it is, the rest is.
     write_atomically(folder / "metrics.json", (json.dumps(measured.metrics, indent=2) + "\n").encode())
     return measured
+
+
+def _training(records: list[Record], versions: dict[str, str]) -> list[tuple[str, str]]:
+    """The report's rows: how long it took up to this checkpoint, and what with."""
+    time = str(timedelta(seconds=round(records[-1]["seconds"]))) if records else None
+    libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
+    rows = (("Training, h:min:s", time), ("Trained with", libraries))
+    return [(name, told) for name, told in rows if told]

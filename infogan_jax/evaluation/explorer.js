@@ -202,6 +202,7 @@ function link() {
 
 // What the address holds after "#"; what it doesn't name, or names wrongly, stays as it is by default.
 function restore() {
+  clearTimeout(addressing);
   const given = [...new URLSearchParams(location.hash.slice(1))];
   sides.a = defaults();
   sides.b = defaults();
@@ -224,17 +225,30 @@ function layOut() {
   if (compared()) draw("b");
 }
 
-let waiting = null;
+const moved = new Set(); // the sides that are drawn at the next frame
 function change(settings) {
   Object.assign(sides[edited], settings);
   show();
   // Of several moves between two frames only the last is drawn.
-  if (waiting === null) {
-    waiting = requestAnimationFrame(() => {
-      waiting = null;
-      draw(edited);
-      history.replaceState(null, "", link());
+  if (!moved.size) {
+    requestAnimationFrame(() => {
+      moved.forEach(draw);
+      moved.clear();
     });
+  }
+  moved.add(edited);
+  // Browsers refuse to change an address that often: it follows when the moves have stopped.
+  clearTimeout(addressing);
+  addressing = setTimeout(address, 250);
+}
+
+let addressing = null;
+function address() {
+  clearTimeout(addressing);
+  try {
+    history.replaceState(null, "", link());
+  } catch {
+    // A browser may still refuse it: the picture doesn't depend on it.
   }
 }
 
@@ -252,6 +266,10 @@ function showPad() {
   pad.setAttribute("aria-valuemax", x.high);
   const at = [x, y].map((code) => `${code.name} ${told(code, settings[code.name])}`);
   pad.setAttribute("aria-valuetext", at.join(", "));
+  pad.setAttribute("aria-label", `Pad: ${x.name} across, ${y.name} up; the arrow keys move them, Home centres them`);
+  const [[left, right], [bottom, top]] = [x, y].map((code) => code.trained);
+  const inset = [1 - top, 1 - right, bottom, left];
+  byId("both-trained").style.inset = inset.map((share) => `${100 * share}%`).join(" ");
 }
 
 function movePad(event) {
@@ -288,7 +306,7 @@ byId("reset").addEventListener("click", () => change(defaults()));
 byId("compare").addEventListener("change", () => {
   edited = compared() ? "b" : "a";
   if (compared()) sides.b = { ...sides.a };
-  history.replaceState(null, "", link());
+  address();
   layOut();
 });
 for (const side of ["a", "b"]) {
@@ -302,13 +320,15 @@ if (byId("pad")) {
   for (const id of ["pad-x", "pad-y"]) byId(id).addEventListener("change", showPad);
 }
 byId("copy").addEventListener("click", async () => {
-  history.replaceState(null, "", link());
+  address();
   try {
-    await navigator.clipboard.writeText(location.href);
+    await navigator.clipboard.writeText(location.href.split("#")[0] + link());
     byId("copied").textContent = "Copied.";
   } catch {
     byId("copied").textContent = "Copy it from the address bar.";
   }
 });
 window.addEventListener("hashchange", restore);
+// A page that a notebook holds has no address of its own.
+byId("copy").hidden = byId("addressed").hidden = location.protocol === "about:";
 restore();

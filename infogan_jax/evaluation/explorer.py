@@ -101,10 +101,19 @@ def _control(name: str, code: Code) -> dict[str, Any]:
         count = code.categories if isinstance(code, Categorical) else 2
         kind = "categorical" if isinstance(code, Categorical) else "binary"
         return about | {"kind": kind, "categories": count, "middle": 0}
-    # As far as traversals go: twice the range that it was trained on.
+    # As far as traversals go: twice the range of a uniform code, two standard deviations of a normal one.
     low, high = map(float, code.traversal_values(2))
-    step = (high - low) / _SLIDER_STEPS
-    return about | {"kind": "continuous", "low": low, "high": high, "middle": (low + high) / 2, "step": step}
+    # A normal code has no ends: all of the slider is where it was trained.
+    trained = (code.low, code.high) if isinstance(code, Uniform) else (low, high)
+    return about | {
+        "kind": "continuous",
+        "low": low,
+        "high": high,
+        "middle": (low + high) / 2,
+        "step": (high - low) / _SLIDER_STEPS,
+        # As shares of the slider.
+        "trained": [round((value - low) / (high - low), 4) for value in trained],
+    }
 
 
 def _noise(spec: LatentCodes) -> dict[str, Any]:

@@ -285,7 +285,8 @@ def comparison_figure(
 
     Args:
         path: The PNG file.
-        logs: For each run by its label, its records in the order of their "step".
+        logs: For each run by its label, its records in the order of their "step"; the labels are drawn where
+            there are several.
         names: The quantities, at least one; a run whose records lack one has no line there.
 
     Raises:
@@ -309,10 +310,13 @@ def comparison_figure(
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[len(names) :]:
         panel.set_visible(False)
-    handles = [Line2D([], [], color=f"C{index % 10}", label=label) for index, label in enumerate(logs)]
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    if len(logs) > 1:
+        handles = [Line2D([], [], color=f"C{index % 10}", label=label) for index, label in enumerate(logs)]
+        legend = figure.legend(
+            handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
     _save_figure(path, figure)
 
 

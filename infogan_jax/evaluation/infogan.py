@@ -9,6 +9,7 @@ from infogan_jax.codes import Categorical
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.evaluation import clustering, continuous_codes, factors, figures, realism
+from infogan_jax.evaluation.curves import training_curves
 from infogan_jax.evaluation.inference import estimate_information, generate_images, read_codes
 from infogan_jax.evaluation.report import Measurement, Metrics, Picture, rounded
 from infogan_jax.images import save_png, tile, to_uint8
@@ -66,6 +67,8 @@ def measure(
     if records and config.codes.codes:
         figures.curves_figure(folder / "curves.png", records, config.codes.entropy)
         pictures.append(("Training: the two losses, and L_I of each code", folder / "curves.png"))
+    else:
+        pictures += training_curves(records, folder)
     labels = config.codes.named
     return Measurement(
         metrics=metrics,

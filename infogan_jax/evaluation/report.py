@@ -23,7 +23,7 @@ class Measurement(NamedTuple):
 
     Attributes:
         metrics: JSON values by name.
-        headline: the lines that the command line prints.
+        headline: the lines that the command line prints, and the report begins with.
         summary: (name, value) of what was run, for the report.
         results: (name, value, meaning) of each measurement, for the report.
         information: (code, L_I, its standard error, H(c)) for each code, all in nats.
@@ -50,6 +50,7 @@ def write_report(
     path: str | os.PathLike[str],
     *,
     title: str,
+    headline: Sequence[str],
     summary: Sequence[tuple[str, str]],
     results: Sequence[tuple[str, str, str]],
     information: Sequence[tuple[str, float, float, float]],
@@ -64,6 +65,7 @@ def write_report(
     Args:
         path: The HTML file; replaced as a whole if it exists.
         title: Heading of the page.
+        headline: What was found, in a line or a few.
         summary: (name, value) of what was run.
         results: (name, value, meaning) of each measurement.
         information: (code, L_I, its standard error, H(c)) for each code, all in nats.
@@ -77,6 +79,7 @@ def write_report(
     page = render(
         "report.html.jinja",
         title=title,
+        headline=headline,
         summary=summary,
         results=results,
         information=[_bar(*row) for row in information],

@@ -15,6 +15,7 @@ from infogan_jax.data import folder as image_folder
 from infogan_jax.data.bicubic import enlarge, low_resolution
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.errors import UserError
+from infogan_jax.evaluation.curves import training_curves
 from infogan_jax.evaluation.enlargement import enlarge_image
 from infogan_jax.evaluation.image_quality import y_psnr, y_ssim
 from infogan_jax.evaluation.report import Measurement, Metrics, rounded
@@ -66,7 +67,8 @@ def measure(
         The measurement: PSNR and SSIM of the luma and feature distances, by way of enlarging.
     """
     crops = superresolution.middles(config, superresolution.spread(dataset.test.images))
-    return measure_images(config, state, _held_out(config, dataset), crops, folder, told="held-out")
+    measured = measure_images(config, state, _held_out(config, dataset), crops, folder, told="held-out")
+    return measured._replace(pictures=measured.pictures + training_curves(records, folder))
 
 
 def measure_images(

@@ -12,6 +12,7 @@ from infogan_jax.config import Config, InfoGANConfig, to_json
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset, Factor
 from infogan_jax.evaluation import selection
+from infogan_jax.evaluation.direction import direction
 from infogan_jax.evaluation.disentanglement.factor_vae import factor_vae_score
 from infogan_jax.evaluation.disentanglement.groups import groups_of_examples
 from infogan_jax.evaluation.evaluate import evaluate
@@ -49,7 +50,7 @@ _LEFT_OUT = (
 )
 
 
-# What a choice is compared with the best run by: the first that there is.
+# What a choice is compared with the best run by: the first that there is. Every InfoGAN has the last.
 _HEADLINES = ("code_error", "disentanglement.dci_disentanglement", "mutual_information.total")
 
 
@@ -87,15 +88,10 @@ class Sweep(NamedTuple):
     metrics: dict[str, list[float]]
     choice: Choice | None
 
-    def best(self, name: str) -> int:
-        """The place of the run that is best by a metric."""
-        values = self.metrics[name]
-        return int(np.argmin(values) if lower_is_better(name) else np.argmax(values))
-
-
-def lower_is_better(name: str) -> bool:
-    """Whether a metric is better the lower it is."""
-    return "error" in name or "distance" in name
+    def best(self, name: str) -> int | None:
+        """The place of the run that is best by a metric; None where it makes no run better than another."""
+        sign = direction(name)
+        return int(np.argmax(sign * np.array(self.metrics[name]))) if sign else None
 
 
 def summarize(
@@ -147,7 +143,8 @@ def lines(sweep: Sweep) -> list[str]:
         # One run has no spread.
         spread = np.std(values, ddof=1) if len(values) > 1 else np.nan
         cells = [f"{x:.4f}" for x in (*values, np.mean(values), spread)]
-        rows.append([name, *cells, names[sweep.best(name)]])
+        best = sweep.best(name)
+        rows.append([name, *cells, "–" if best is None else names[best]])
     first = max(len(row[0]) for row in rows)
     width = max(8, 2 + max(len(cell) for row in rows for cell in row[1:]))
     table = [f"{sweep.experiment}: {len(names)} runs of {sweep.step:,} steps"]
@@ -155,8 +152,9 @@ def lines(sweep: Sweep) -> list[str]:
     if sweep.choice:
         chosen = sweep.choice.run
         told = f"chosen without labels ({sweep.choice.rule}): {names[chosen]}"
-        name = next(name for name in (*_HEADLINES, *sweep.metrics) if name in sweep.metrics)
+        name = next(name for name in _HEADLINES if name in sweep.metrics)
         values, best = sweep.metrics[name], sweep.best(name)
+        assert best is not None
         table.append(f"{told}, {name} {values[chosen]:.4f}; the best is {names[best]}, {values[best]:.4f}")
     return table
 

@@ -124,6 +124,18 @@ def config(run_dir: Path, step: int) -> Config:
     return from_json(values)
 
 
+def versions(run_dir: Path, step: int) -> dict[str, str]:
+    """The versions of the libraries that saved a checkpoint, by their names.
+
+    Args:
+        run_dir: the run's folder.
+        step: that of a checkpoint whose configuration can be read.
+    """
+    run = json.loads((checkpoints(run_dir) / str(step) / "run" / RUN_FILE).read_text())
+    found: dict[str, str] = run.get("versions", {})
+    return found
+
+
 def check(run_dir: Path, step: int) -> None:
     """Reads all of a checkpoint's files, and its configuration.
 

@@ -69,6 +69,17 @@ def test_a_known_mistake_gets_the_figures_that_it_must(saved, monkeypatch):
     assert "16.67% wrong pixels, IoU 0.7222, edges off by 1.33 pixels" in measured.headline[0]
     page = (saved / "report.html").read_text()
     assert "1.33 pixels" in page and page.count("data:image/png") == 1
+    assert f"<p>{measured.headline[0]}</p>" in page
+    assert f"jax {jax.__version__}" in page and "h:min:s" not in page
+
+
+def test_the_log_is_drawn_and_how_long_it_took_is_told(saved):
+    record = {"step": 0, "seconds": 3671.4, "steps_per_second": 2.0, "error": 0.5, "pixel_error": 0.25}
+    (saved / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+    measured = evaluate(saved, dataset=DATASET)
+    assert measured.pictures[1:] == [("Training: error, pixel_error", saved / "eval/curves.png")]
+    page = (saved / "report.html").read_text()
+    assert page.count("data:image/png") == 2 and "<dd>1:01:11</dd>" in page
 
 
 def test_distances_are_in_nanometres_where_a_pixels_size_is_known(saved, monkeypatch):

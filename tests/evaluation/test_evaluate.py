@@ -41,9 +41,12 @@ def test_every_kind_of_code_is_measured(codes, pictures, tiny_config, digits, tm
     config = without_invariance(tiny_config, LatentCodes(3, codes))
     config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, generator_ema=0.9))
     saved(config, tmp_path)
+    record = {"step": 0, "seconds": 1.0, "loss_d": 1.0, "loss_g": 1.0}
+    record |= {f"mi_{name}": 0.0 for name in config.codes.named}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(record) + "\n")
     metrics = evaluate(tmp_path, dataset=digits).metrics
     assert json.loads((tmp_path / "eval/metrics.json").read_text()) == metrics
-    assert {path.stem for path in (tmp_path / "eval").glob("*.png")} == pictures
+    assert {path.stem for path in (tmp_path / "eval").glob("*.png")} == pictures | {"curves"}
     names = {f"c{i}" for i in range(1, len(codes) + 1)} | {"total"}
     assert metrics["mutual_information"].keys() == metrics["prior_entropy"].keys() == names
     assert (metrics["code_error"] is None) == ("confusion" not in pictures)

@@ -20,6 +20,7 @@ from PIL import Image
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
 from infogan_jax.evaluation.explorer import measured, write_explorer
 from infogan_jax.images import to_uint8
+from infogan_jax.library import Explorer
 from infogan_jax.networks.tables import Layer, Networks
 from infogan_jax.tasks import infogan
 
@@ -111,6 +112,10 @@ class Browser:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
+    def inside(self, script):
+        """Runs a script that names the page's one frame."""
+        return self.run(f"(({{ contentWindow: frame }}) => {script})(document.querySelector('iframe'))")
+
     def settle(self):
         """Until what was asked for is drawn."""
         self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
@@ -137,13 +142,11 @@ class Browser:
 
     def picture(self, side="a"):
         """A canvas's pixels, uint8 [h, w, 3]."""
-        data = self.run(f"document.getElementById('picture-{side}').toDataURL('image/png')")
-        with Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))) as image:
-            return np.asarray(image.convert("RGB"))
+        return decoded(self.run(f"document.getElementById('picture-{side}').toDataURL('image/png')"))
 
-    def settings(self):
-        """What the address holds."""
-        link = self.run("location.hash")[1:]
+    def settings(self, link="link()"):
+        """What a link holds: the one that the page would give now, which its address follows."""
+        link = self.run(link)[1:]
         return {name: float(value) for name, value in (part.split("=") for part in link.split("&") if part)}
 
     def close(self):
@@ -151,6 +154,12 @@ class Browser:
         self._process.wait(20)
         os.close(self._write)
         os.close(self._read)
+
+
+def decoded(data_url):
+    """A PNG file's pixels, uint8 [h, w, 3]."""
+    with Image.open(io.BytesIO(base64.b64decode(data_url.split(",")[1]))) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def mulberry32(seed):
@@ -242,7 +251,7 @@ class TestInABrowser:
         settings = {}
 
         def moved():
-            # A click lands on the nearest step of a slider and on a pixel of the pad; the address says where.
+            # A click lands on the nearest step of a slider and on a pixel of the pad; the link says where.
             linked = opened.settings()
             expected = {"noise": 0, "c1": 0, "c2": 0, "c3": 0, "c4": 1} | settings
             assert linked == pytest.approx(expected, abs=0.3)
@@ -286,9 +295,9 @@ class TestInABrowser:
         opened.press("ArrowLeft", "#pad")
         settings = opened.settings()
         assert settings == {"noise": 0, "c1": 1, "c2": -0.05, "c3": 0, "c4": 1.1}
-        assert (
-            opened.run("document.getElementById('pad').getAttribute('aria-valuetext')") == "c2 −0.05, c4 1.10"
-        )
+        pad = "document.getElementById('pad')"
+        assert opened.run(f"{pad}.getAttribute('aria-valuetext')") == "c2 −0.05, c4 1.10"
+        assert opened.run(f"{pad}.getAttribute('aria-label')").startswith("Pad: c2 across, c4 up;")
         assert_shown(opened, jax_picture(**settings))
         opened.press("Home", "#pad")
         assert opened.settings() == {"noise": 0, "c1": 1, "c2": 0, "c3": 0, "c4": 1}
@@ -302,7 +311,7 @@ class TestInABrowser:
         assert_shown(opened, jax_picture(c1=2, c4=-1.5, noise=4), "b")
         label = opened.run("document.getElementById('picture-b').getAttribute('aria-label')")
         assert label == "Generated image: c1 = 2, c2 = 0.00, c3 = 0, c4 = −1.50, noise 4"
-        # Only the side that is edited changes, and the address has both.
+        # Only the side that is edited changes, and the link has both.
         opened.click("#edit-b")
         opened.click("#c1-0")
         assert_shown(opened, jax_picture(c1=1, c2=0.5, noise=9))
@@ -312,6 +321,49 @@ class TestInABrowser:
             "noise": 9, "c1": 1, "c2": 0.5, "c3": 0, "c4": 1,
             "b.noise": 4, "b.c1": 0, "b.c2": 0, "b.c3": 0, "b.c4": -1.5,
         }  # fmt: skip
+
+    def test_hundreds_of_moves_leave_the_last_in_the_address(self, opened, jax_picture):
+        opened.run(
+            """(async () => {
+              window.requestAnimationFrame = (draw) => setTimeout(draw);
+              for (let move = 1; move <= 300; move++) {
+                change({ c2: move / 300, noise: move });
+                await new Promise((done) => setTimeout(done));
+              }
+              for (let wait = 0; wait < 200 && location.hash !== link(); wait++) {
+                await new Promise((done) => setTimeout(done, 20));
+              }
+            })()"""
+        )
+        last = opened.settings("location.hash")
+        assert last == {"noise": 300, "c1": 0, "c2": 1, "c3": 0, "c4": 1}
+        assert_shown(opened, jax_picture(**last))
+
+    def test_a_move_is_drawn_on_its_side_though_the_other_is_edited_by_then(self, opened, jax_picture):
+        opened.run("document.getElementById('compare').click()")
+        opened.settle()
+        opened.run("document.getElementById('c1-2').click(); document.getElementById('edit-a').click()")
+        opened.settle()
+        assert_shown(opened, jax_picture())
+        assert_shown(opened, jax_picture(c1=2), "b")
+
+    def test_a_frame_of_a_notebook_shows_a_page_of_any_size(self, browser, page, tmp_path, jax_picture):
+        # MNIST's is as large; browsers open no address of more than 2 MB in a frame.
+        weights = f'<script type="application/octet-stream">{"A" * 18_000_000}</script></body>'
+        (tmp_path / "explorer.html").write_text(page.read_text().replace("</body>", weights))
+        notebook = tmp_path / "notebook.html"
+        notebook.write_text(f"<!doctype html>{Explorer(tmp_path / 'explorer.html')._repr_html_()}")
+        browser.events.clear()
+        browser.open(notebook.as_uri())
+        browser.inside("frame.document.getElementById('c1-2').click()")
+        browser.settle()
+        assert browser.inside("getComputedStyle(frame.document.getElementById('copy')).display") == "none"
+        # What its address can't be set to is no error.
+        browser.inside("frame.address()")
+        data = browser.inside("frame.document.getElementById('picture-a').toDataURL('image/png')")
+        assert np.abs(decoded(data).astype(int) - jax_picture(c1=2)).max() <= 1
+        for kind in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
+            assert browser.seen(kind) == []
 
     def test_a_link_that_asks_for_what_cannot_be_has_the_nearest(self, opened, page, jax_picture):
         opened.open(page.as_uri() + "#c1=99&c2=7&c3=x&nothing=1&noise=-4&__proto__=1")
@@ -346,6 +398,45 @@ class TestInABrowser:
         assert red < 60 if scheme == "dark" else red > 200
         opened.call("Emulation.clearDeviceMetricsOverride")
         opened.call("Emulation.setEmulatedMedia", features=[])
+
+    def test_the_picture_stays_in_view_only_where_there_is_room_for_the_controls(self, opened):
+        for width, height, position in ((360, 740, "sticky"), (740, 360, "static"), (320, 256, "static")):
+            opened.call(
+                "Emulation.setDeviceMetricsOverride",
+                width=width,
+                height=height,
+                deviceScaleFactor=1,
+                mobile=False,
+            )
+            assert opened.run("getComputedStyle(document.querySelector('.seen')).position") == position
+            # What the keyboard comes to is not under it.
+            opened.run(
+                "document.activeElement.blur(); scrollTo(0, 1e6); document.getElementById('c2').focus()"
+            )
+            opened.settle()
+            top, below = opened.run(
+                "[document.getElementById('c2').getBoundingClientRect().top,"
+                " document.querySelector('.seen').getBoundingClientRect().bottom]"
+            )
+            assert 0 <= top < height and (position == "static" or top >= below)
+        opened.call("Emulation.clearDeviceMetricsOverride")
+
+    def test_what_is_chosen_shows_in_forced_colours(self, opened):
+        opened.call("Emulation.setEmulatedMedia", features=[{"name": "forced-colors", "value": "active"}])
+        chosen, other = (
+            opened.run(f"getComputedStyle(document.querySelector('#c1-{i} + span')).backgroundColor")
+            for i in (0, 1)
+        )
+        assert chosen != other
+        opened.call("Emulation.setEmulatedMedia", features=[])
+
+    def test_the_trained_range_is_marked(self, opened):
+        # c2 is uniform, with twice its range on its slider; c4 is normal, and was trained on all of its own.
+        marks = (
+            "[...document.querySelectorAll('.trained i')].map((mark) => [mark.style.left, mark.style.right])"
+        )
+        assert opened.run(marks) == [["25%", "25%"], ["0%", "0%"]]
+        assert opened.run("document.getElementById('both-trained').style.inset") == "0% 25%"
 
 
 def test_what_a_code_follows_is_told_beside_it(page):

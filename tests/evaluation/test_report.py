@@ -39,6 +39,7 @@ def arguments(tmp_path):
         save_png(tmp_path / f"{index}.png", picture)
     return {
         "title": "digits, seed 0",
+        "headline": ["code error 7.5% on test images"],
         "summary": [("steps", "3,000")],
         "results": [("code error", "7.5 %", "share of test images")],
         "information": [("category", 2.2, 0.004, 2.3)],
@@ -57,6 +58,7 @@ def test_everything_is_on_the_page(tmp_path, arguments):
     page = written(tmp_path, arguments)
     for text in (
         "digits, seed 0",
+        "code error 7.5% on test images",
         "3,000",
         "7.5 %",
         "share of test images",
@@ -71,6 +73,7 @@ def test_hostile_names_are_text(tmp_path, arguments):
     quiet = written(tmp_path, arguments)
     arguments |= {
         "title": HOSTILE,
+        "headline": [HOSTILE],
         "summary": [(HOSTILE, HOSTILE)],
         "results": [(HOSTILE, HOSTILE, HOSTILE)],
         "information": [(HOSTILE, 2.2, 0.004, 2.3)],
@@ -81,7 +84,7 @@ def test_hostile_names_are_text(tmp_path, arguments):
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in quiet.tags]
     assert [sorted(have) for _, have in page.tags] == [sorted(have) for _, have in quiet.tags]
     assert not page.all("script")
-    assert page.text.count(HOSTILE) == 2 + 2 + 3 + 1 + 2 + 1
+    assert page.text.count(HOSTILE) == 2 + 1 + 2 + 3 + 1 + 2 + 1
     assert [image["alt"] for image in page.all("img")] == [HOSTILE, HOSTILE]
 
 
@@ -141,7 +144,7 @@ def test_same_arguments_same_bytes(tmp_path, arguments):
 
 
 def test_empty_sections_are_left_out(tmp_path, arguments):
-    empty = ("summary", "results", "information", "pictures", "config_text")
+    empty = ("headline", "summary", "results", "information", "pictures", "config_text")
     arguments |= dict.fromkeys(empty, "") | {"command": None}
     assert not written(tmp_path, arguments).all("section")
 

@@ -113,7 +113,10 @@ def test_a_run_is_measured_on_whole_held_out_files(enlarging_run, colours, stand
         return score(ways, seen[1:], factor, distances)
 
     monkeypatch.setattr(measuring, "score_images", noted)
+    record = {"step": 10, "seconds": 1.0, "content": 0.5, "psnr": 20.0}
+    (enlarging_run / "metrics.jsonl").write_text(json.dumps(record) + "\n")
     measured = evaluate(enlarging_run, dataset=dataset)
+    assert measured.pictures[-1] == ("Training: content, psnr", enlarging_run / "eval/curves.png")
     # Every fifth file, and not the crops of it.
     assert len(seen) == 2
     np.testing.assert_array_equal(seen[0], files[0])

@@ -49,6 +49,7 @@ def measured(monkeypatch):
             "nmi": 1 - ERRORS[seed_of(run)],
             "ari": None,
             "mutual_information": information,
+            "prior_entropy": {"c1": 1.1},
         }
         (run / "eval").mkdir(exist_ok=True)
         (run / "eval/metrics.json").write_text(json.dumps(metrics))
@@ -74,6 +75,7 @@ def test_means_spread_best_and_the_choice(tiny_config, tmp_path, measured, monke
     assert summary.metrics["code_error"] == list(ERRORS.values())
     assert "seed" not in summary.metrics and "ari" not in summary.metrics
     assert (summary.best("code_error"), summary.best("nmi")) == (1, 1)
+    assert summary.best("prior_entropy.c1") is None
     assert summary.choice.rule == "category_agreement"
     assert summary.choice.run == 1 and np.argmin(summary.choice.scores) == 3
 
@@ -167,6 +169,7 @@ def test_columns_of_the_table_stand_apart_whatever_the_numbers():
     summary = sweep.Sweep("wildlife", 10, [Path("s0"), Path("s1")], [0, 1], {"distance": values}, None)
     _, heads, row = sweep.lines(summary)
     assert row.split()[:3] == ["distance", "1074.9757", "99999.5000"] and len(row.split()) == 6
+    assert row.endswith("–")  # of no such measure it is known which way is better
     assert len(heads) == len(row) and heads.split() == ["s0", "s1", "mean", "sd", "best"]
 
 
