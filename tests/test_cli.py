@@ -60,7 +60,7 @@ def test_a_seed_that_was_not_begun_starts_anew_beside_those_that_go_on(tmp_path,
     groups = []
     options = ["--resume", "--train.steps", "40", "--no-compilation-cache"]
     monkeypatch.setattr(loop, "train", lambda runs, *_, **__: groups.append(runs) and None)
-    monkeypatch.setattr(sweep, "summarize", lambda runs, folder, dataset: [])
+    monkeypatch.setattr(sweep, "summarize", lambda runs, folder, dataset, wandb: [])
     assert cli.train(["--seeds", "0", "1", "2", "3", *options]) == 0
     assert [[(r.config.seed, r.resume_from) for r in runs] for runs in groups] == [
         [(0, 20), (1, 20)],
@@ -90,7 +90,7 @@ def test_a_seed_that_diverges_leaves_the_others_to_go_on(tmp_path, monkeypatch, 
             raise loop.NonFiniteError("step 512: loss_d = nan", Path("runs/digits/s5"))
 
     monkeypatch.setattr(loop, "train", train)
-    monkeypatch.setattr(sweep, "summarize", lambda runs, folder, dataset: measured.extend(runs) or [])
+    monkeypatch.setattr(sweep, "summarize", lambda runs, folder, dataset, wandb: measured.extend(runs) or [])
     monkeypatch.chdir(tmp_path)
     assert cli.train(["--seeds", "4", "5", "6", "--no-compilation-cache", "--train.batch", "96"]) == 1
     assert calls == [[(4, None), (5, None), (6, None)], [(4, 500), (6, 500)]]
@@ -152,13 +152,17 @@ REFUSED = {
     "batch beyond this memory": ("--train.batch 1048576", "lower --train.batch 1048576, or take it in parts"),
     "rendered images beyond all memory": (
         "heads --data.render 1000000000000",
-        "take fewer with --data.limit or --data.render",
+        "of memory: take fewer with --data.render",
     ),
     "microbatch that doesn't divide the batch": (
         "--train.microbatch 5",
         "--train.microbatch is 5: it must be 2 or more and divide --train.batch 96, as 4 does",
     ),
     "microbatch the devices can't share": ("--train.microbatch 12", "12 can't be shared by 8 devices evenly"),
+    "networks without a block": (
+        "wildlife-content --networks.discriminator-channels 0",
+        "--networks.discriminator-channels is 0: it must be at least 1",
+    ),
     "no checkpoints kept": ("--train.keep 0", "--train.keep is 0: it must be 1 or more"),
     "dtype unknown": ("--model.dtype float16", "invalid choice 'float16' for argument '--model.dtype'"),
     "profile of one call": ("--train.steps 20 --profile prof", "--profile shows the program's second call"),
