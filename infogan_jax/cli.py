@@ -235,7 +235,7 @@ def _checked(
 
     from infogan_jax.training import memory
 
-    memory.check_data(sources.nbytes(config.data), "take fewer with --data.limit or --data.render")
+    memory.check_data(sources.nbytes(config.data), sources.fewer(config.data))
     devices = _devices(config, options.require_accelerator)
     for run in runs:
         check_arrays(run)
@@ -249,19 +249,13 @@ def _checked(
 
 
 def _hold(runs: list[Run], held: ExitStack) -> None:
-    """Keeps other trainings out of the runs' folders, and makes sure that none has been there meanwhile."""
+    """Keeps other trainings out of the runs' folders until the stack is left."""
     from infogan_jax.training import processes
-    from infogan_jax.training.lock import locked
-    from infogan_jax.training.recovery import go_back
+    from infogan_jax.training.recovery import holding
 
-    if not processes.first():  # The first one writes for all.
-        return
-    for run in runs:
-        held.enter_context(locked(run.folder))
-        if run.resume_from is None:
-            check_new_folder(run.folder)
-        elif go_back(run.folder) != run.resume_from:
-            raise UserError(f"{run.folder} was trained meanwhile: start again")
+    if processes.first():  # It writes for all.
+        for run in runs:
+            held.enter_context(holding(run, say))
 
 
 def _check_processes(options: _TrainOptions) -> None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import tyro
 
+from infogan_jax.config import flag
 from infogan_jax.errors import UserError
 
 T = TypeVar("T")
@@ -34,7 +35,14 @@ def parse(kind: type[T], argv: list[str], prog: str, description: str, default: 
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UserError(_one_line(explanation.getvalue(), prog)) from None
+        raise UserError(_with_flag(_one_line(explanation.getvalue(), prog))) from None
+
+
+def _with_flag(line: str) -> str:
+    """A line that names a group of options and one of its fields, with what is typed for that."""
+    return re.sub(
+        r"^Error parsing config\.([\w.]+): (\w+)(?= is )", lambda name: flag(f"{name[1]}.{name[2]}"), line
+    )
 
 
 def _one_line(box: str, prog: str) -> str:

@@ -1,5 +1,6 @@
 """Images as bytes: scaling, grids and PNG files."""
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -91,7 +92,7 @@ def save_png(path: str | os.PathLike[str], image: np.ndarray, scale: int = 1) ->
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Writes a file so that a reader, or a crash in between, never sees half of it.
+    """Writes a file so that a reader, a crash in between or a loss of power never leaves half of it.
 
     Args:
         path: The file, in a folder that exists; replaced as a whole.
@@ -100,7 +101,23 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(data)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            # Otherwise the name may reach the disk before the bytes do.
+            os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_names(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_names(folder: Path) -> None:
+    """Brings the names in a folder to the disk, where its file system can."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network drives know no such thing of a folder.
+        with contextlib.suppress(OSError):
+            os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -2,6 +2,7 @@
 
 import base64
 import html
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,6 @@ from infogan_jax.evaluation import evaluate as measuring
 from infogan_jax.evaluation.report import Measurement
 from infogan_jax.training import loop, memory, run_folder
 from infogan_jax.training.devices import check_batch
-from infogan_jax.training.lock import locked
 from infogan_jax.training.logging import Record, read_records
 from infogan_jax.training.preparation import (
     check_arrays,
@@ -23,7 +23,7 @@ from infogan_jax.training.preparation import (
     check_resumed,
     check_writable,
 )
-from infogan_jax.training.recovery import go_back
+from infogan_jax.training.recovery import holding
 
 
 class Training(NamedTuple):
@@ -104,7 +104,8 @@ def train(config: Config, run_dir: str | Path, *, resume: bool = False, progress
         config: one of `experiments`, or what `dataclasses.replace` makes of it.
         run_dir: the run's folder, which must be new or empty.
         resume: go on from the newest checkpoint in the folder; where there is none, begin.
-        progress: whether a progress line goes to standard error.
+        progress: whether a progress line, and what is to be said of a folder that is resumed, goes to
+            standard error.
 
     Returns:
         The run.
@@ -124,6 +125,7 @@ def train(config: Config, run_dir: str | Path, *, resume: bool = False, progress
     else:
         check_new_folder(folder)
     check_images(config, sources.check(config.data))
+    memory.check_data(sources.nbytes(config.data), sources.fewer(config.data))
     devices = jax.local_devices()
     check_batch(config.train, devices)
     run = run_folder.Run(config, folder, start)
@@ -131,9 +133,7 @@ def train(config: Config, run_dir: str | Path, *, resume: bool = False, progress
     dataset = sources.load(config.data)
     memory.check(config, dataset.train.images, devices)
     console = Console(stderr=True, quiet=not progress)
-    with locked(folder):
-        if start is not None:
-            go_back(folder)
+    with holding(run, partial(console.out, highlight=False)):
         stopped = loop.train([run], dataset, devices=devices, console=console)
     step = run_folder.find_step(folder)
     return Training(folder, config, step, read_records(folder), stopped.name if stopped else None)

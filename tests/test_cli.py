@@ -152,13 +152,17 @@ REFUSED = {
     "batch beyond this memory": ("--train.batch 1048576", "lower --train.batch 1048576, or take it in parts"),
     "rendered images beyond all memory": (
         "heads --data.render 1000000000000",
-        "take fewer with --data.limit or --data.render",
+        "of memory: take fewer with --data.render",
     ),
     "microbatch that doesn't divide the batch": (
         "--train.microbatch 5",
         "--train.microbatch is 5: it must be 2 or more and divide --train.batch 96, as 4 does",
     ),
     "microbatch the devices can't share": ("--train.microbatch 12", "12 can't be shared by 8 devices evenly"),
+    "networks without a block": (
+        "wildlife-content --networks.discriminator-channels 0",
+        "--networks.discriminator-channels is 0: it must be at least 1",
+    ),
     "no checkpoints kept": ("--train.keep 0", "--train.keep is 0: it must be 1 or more"),
     "dtype unknown": ("--model.dtype float16", "invalid choice 'float16' for argument '--model.dtype'"),
     "profile of one call": ("--train.steps 20 --profile prof", "--profile shows the program's second call"),

@@ -1,5 +1,9 @@
 """What was written is decoded and compared pixel by pixel."""
 
+import errno
+import os
+import stat
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -105,3 +109,35 @@ def test_write_atomically_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch
         images_module.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_write_atomically_brings_the_bytes_to_the_disk_before_the_name_and_then_the_name(
+    tmp_path, monkeypatch
+):
+    sync, replace, done = os.fsync, os.replace, []
+
+    def synced(opened):
+        done.append("names" if stat.S_ISDIR(os.fstat(opened).st_mode) else "bytes")
+        sync(opened)
+
+    def replaced(source, target):
+        done.append("replaced")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    images_module.write_atomically(tmp_path / "file", b"new")
+    assert done == ["bytes", "replaced", "names"]
+
+
+def test_write_atomically_does_without_a_folder_that_cannot_be_synced(tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def synced(opened):
+        if stat.S_ISDIR(os.fstat(opened).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(opened)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    images_module.write_atomically(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"

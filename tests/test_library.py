@@ -8,12 +8,17 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
 import infogan_jax
 from infogan_jax import evaluate, experiments, load, train
+from infogan_jax.data import sources
 from infogan_jax.errors import UserError
+from infogan_jax.tasks import infogan
+from infogan_jax.training import loop, run_folder
+from infogan_jax.training.checkpoints import Checkpoints
 
 
 def pictures(page):
@@ -31,6 +36,9 @@ def test_a_run_is_trained_resumed_measured_and_loaded_in_silence(config, tmp_pat
     assert (run.folder, run.step, run.stopped) == (folder, 10, None)
     assert [record["step"] for record in run.records] == [5, 10]
     longer = replace(config, train=replace(config.train, steps=20))
+    # Of a run that went on after its last checkpoint.
+    with (folder / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 15, "seconds": 9.0, "loss_d": 0.0}\n')
     run = train(longer, folder, resume=True)
     assert (run.step, [record["step"] for record in run.records]) == (20, [5, 10, 15, 20])
     assert pictures(run._repr_html_()) == [(folder / "samples/0000020.png").read_bytes()]
@@ -56,6 +64,33 @@ def test_progress_is_told_where_it_is_asked_for(config, tmp_path, capfd):
     train(config, tmp_path / "run", progress=True)
     out, err = capfd.readouterr()
     assert out == "" and "step 10/10" in err
+    with (tmp_path / "run/metrics.jsonl").open("a") as log:
+        log.write('{"step": 15, "seconds": 9.0, "loss_d": 0.0}\n')
+    train(config, tmp_path / "run", progress=True, resume=True)
+    out, err = capfd.readouterr()
+    assert out == "" and f"{tmp_path / 'run'} goes on from step 10; steps 11 to 15 come again\n" in err
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_training_that_came_and_went_meanwhile_is_not_cut(resume, config, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "train", lambda *_, **__: pytest.fail("it was trained"))
+    load, state = sources.load, jax.jit(infogan.init, static_argnums=0)(config, jax.random.key(0))
+    folder = tmp_path / "run"
+
+    def save(step):
+        with Checkpoints(folder, keep=2) as checkpoints:
+            checkpoints.save(step, state, config)
+
+    def while_another_trains(data):
+        save(10)
+        return load(data)
+
+    if resume:
+        save(0)
+    monkeypatch.setattr(sources, "load", while_another_trains)
+    with pytest.raises(UserError, match=r"was trained meanwhile|is there already and not empty"):
+        train(config, folder, resume=resume)
+    assert run_folder.newest_whole(folder) == (10, {})
 
 
 @pytest.mark.parametrize(

@@ -5,24 +5,33 @@
 
 import dataclasses
 import json
+import operator
+import re
 import shutil
+import signal
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from infogan_jax import cli, experiments
-from infogan_jax.config import AutoencoderConfig, InfoGANConfig, flag
+from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
+from infogan_jax.config import AutoencoderConfig, Data, InfoGANConfig, SuperResolutionConfig, flag
 from infogan_jax.data import digits as digits_source
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset, Split
-from infogan_jax.networks.tables import Autoencoder, Layer
+from infogan_jax.networks.tables import Autoencoder, Layer, Networks, SuperResolution
 from infogan_jax.training import loop, run_folder
 
 CASES = settings.default.max_examples
-# The others are refused before anything is compiled, and cost next to nothing.
+# Each compiles programs of its own.
 VALID = max(CASES // 75, 1)
+# Refused or taken before anything is compiled: they cost next to nothing.
+ACCEPTED = CASES // 6
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -53,7 +62,8 @@ def other_than(*allowed):
 
 
 # Of a set that is read from scikit-learn these fields say nothing, so they are refused by name.
-OF_OTHER_SOURCES = {
+OF_DIGITS = {
+    "data.name": other_than("digits"),
     "data.folder": words,
     "data.crop": numbers(st.integers(1, 99)),
     "data.size": numbers(st.integers(1, 99)),
@@ -63,10 +73,19 @@ OF_OTHER_SOURCES = {
     "data.skip_unreadable": st.just(""),
     "data.extra": st.just(""),
 }
-INVALID = OF_OTHER_SOURCES | {
+# Of photographs of 12x12 pixels, of which squares of 8x8 are cut.
+OF_FOLDER = {
+    "data.folder": words,
+    "data.crop": st.one_of(below_zero, numbers(st.integers(13, 9999))),
+    "data.size": st.one_of(below_zero, numbers(st.integers(1, 99))),
+    "data.limit": numbers(st.integers(1, 99)),
+    "data.render": numbers(st.integers(1, 99)),
+    "data.grey": st.just(""),
+    "data.extra": st.just(""),
+}
+INVALID = {
     "seed": st.one_of(below_zero, numbers(st.integers(2**32, 2**70))),
     "data.source": other_than("digits", "tfds", "folder", "scenes"),
-    "data.name": other_than("digits"),
     "data.stream": other_than("auto", "yes", "no"),
     "model.dtype": other_than(),
     "train.steps": st.one_of(below_one, numbers(st.integers(2**31, 2**40))),
@@ -87,7 +106,8 @@ INVALID = OF_OTHER_SOURCES | {
     "train.sample_every": below_one,
 }
 OF_TASK = {
-    "tiny": {
+    "tiny": OF_DIGITS
+    | {
         "objective.lambda_discrete": negative,
         "objective.lambda_continuous": negative,
         "objective.scale_weighting": st.one_of(negative, numbers(st.floats(1.01, 1e6))),
@@ -105,14 +125,36 @@ OF_TASK = {
         "optimizer.beta1": not_fraction,
         "optimizer.generator_ema": not_fraction,
     },
-    "tiny-autoencoder": {
+    "tiny-autoencoder": OF_DIGITS
+    | {
         "error": other_than("l0", "l1", "l2", "bce", "dice", "edge"),
         "scale": not_positive,
         "learning_rate": not_positive,
         "pixel_size": negative,
     },
+    "tiny-content": OF_FOLDER
+    | {
+        "networks.blocks": below_one,
+        "networks.channels": below_one,
+        "networks.factor": st.one_of(below_one, numbers(st.sampled_from([1, 3, 5, 6, 7, 9, 10, 12]))),
+        "networks.discriminator_channels": below_one,
+        "content.error": other_than("l1", "l2", "vgg19", "efficientnet-lite0"),
+        # Pixels have no layers, and no network's weights.
+        "content.layer": words,
+        "content.weights": words,
+        "content.rescale": not_positive,
+        "adversarial_weight": negative,
+        "init_from": words,
+        # At factor 2, of squares of 8x8.
+        "low_crop": st.one_of(below_one, numbers(st.integers(5, 10**6))),
+        "learning_rate": not_positive,
+        "drop_after": below_zero,
+    },
 }
-# Those that change no program, so that drawn runs share a few; and what may come with what is wrong.
+# Of which nothing is wrong: a switch, or a name that only reports show.
+ANYTHING_GOES = {"tiny-content": {"data.name", "data.skip_unreadable", "networks.over_bicubic"}}
+
+# What changes no program, and may stand beside what is wrong.
 RHYTHM = {
     "seed": numbers(st.integers(0, 2**32 - 1)),
     "train.steps_per_call": numbers(st.integers(1, 3)),
@@ -121,10 +163,78 @@ RHYTHM = {
     "train.keep_every": numbers(st.integers(0, 3)),
     "train.sample_every": numbers(st.integers(1, 3)),
 }
-PROGRAMS = {
-    "tiny": ("", "--train.microbatch 8", "--optimizer.generator-ema 0.5"),
-    "tiny-autoencoder": ("", "--error l1 --model.dtype bfloat16", "--error edge --pixel-size 2"),
+rates = decimals(1e-5, 1e-2)
+VALID_SETTINGS = RHYTHM | {
+    "data.stream": st.sampled_from(["auto", "yes", "no"]),
+    "model.dtype": st.sampled_from(["float32", "bfloat16"]),
 }
+VALID_OF_TASK = {
+    "tiny": {
+        "objective.lambda_discrete": decimals(0, 10),
+        "objective.lambda_continuous": decimals(0, 10),
+        "objective.instance_noise": decimals(0, 1),
+        "objective.invariance.rotation": decimals(0, 3),
+        "objective.invariance.scale": decimals(0, 0.9),
+        "objective.invariance.shear": decimals(0, 1),
+        "objective.invariance.shift": decimals(0, 3),
+        "optimizer.lr_discriminator": rates,
+        "optimizer.lr_recognition": st.one_of(st.just("0"), rates),
+        "optimizer.lr_generator": rates,
+        "optimizer.beta1": decimals(0, 0.99),
+        "optimizer.generator_ema": decimals(0, 0.99),
+    },
+    "tiny-autoencoder": {
+        "error": st.sampled_from(["l0", "l1", "l2", "bce", "dice", "edge"]),
+        "scale": decimals(0.01, 1),
+        "learning_rate": rates,
+        "pixel_size": decimals(0, 10),
+    },
+    "tiny-content": {
+        "networks.blocks": numbers(st.integers(1, 3)),
+        "networks.channels": numbers(st.integers(1, 8)),
+        "networks.discriminator_channels": numbers(st.integers(1, 8)),
+        "networks.over_bicubic": st.just(""),
+        "content.error": st.sampled_from(["l1", "l2"]),
+        "content.rescale": decimals(0.01, 10),
+        "adversarial_weight": st.just("0"),
+        "low_crop": numbers(st.integers(1, 4)),
+        "learning_rate": rates,
+        "drop_after": numbers(st.integers(0, 9)),
+        "data.skip_unreadable": st.just(""),
+        "data.name": words,
+    },
+}
+codes = st.lists(
+    st.one_of(
+        st.integers(2, 6).map(Categorical),
+        st.floats(-3, -0.5).map(lambda low: Uniform(low, 1.0)),
+        st.floats(0.25, 0.75).map(Bernoulli),
+        st.floats(0.5, 2).map(lambda scale: Normal(0.0, scale)),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@st.composite
+def valid_settings(draw, experiment):
+    """Options that the experiment can be trained with, one of each field's."""
+    values = {name: draw(each) for name, each in (VALID_SETTINGS | VALID_OF_TASK[experiment]).items()}
+    share, parts = draw(st.sampled_from([(2, 1), (2, 2), (3, 1), (3, 3), (1, 1), (1, 2)]))
+    values["train.batch"] = str(8 * share * parts)
+    values["train.microbatch"] = draw(st.sampled_from(["0", str(8 * share)]))
+    return values
+
+
+@st.composite
+def valid_codes(draw):
+    """A specification of codes, and the options that go with it."""
+    drawn = LatentCodes(draw(st.integers(1, 6)), tuple(draw(codes)))
+    weight = draw(decimals(0.01, 5)) if drawn.categorical and draw(st.booleans()) else "0"
+    values = {"objective.invariance.weight": weight}
+    if weight == "0" and draw(st.booleans()):
+        values["objective.plain_gan"] = ""
+    return drawn, values
 
 
 def options(values):
@@ -133,7 +243,7 @@ def options(values):
 
 @pytest.fixture(scope="module")
 def tiny(tiny_config, digits, tmp_path_factory):
-    """Two experiments of tiny networks on 64 images."""
+    """Three experiments of tiny networks: two on 64 digits, and one on two photographs."""
     few = Dataset(
         "digits", *(Split(s.images[:n], s.labels[:n]) for s, n in ((digits.train, 64), (digits.test, 32))), 10
     )
@@ -144,29 +254,55 @@ def tiny(tiny_config, digits, tmp_path_factory):
     autoencoder = AutoencoderConfig(
         experiment="tiny-autoencoder", data=tiny_config.data, networks=networks, train=tiny_config.train
     )
+    photographs = tmp_path_factory.mktemp("photographs")
+    for name in "ab":
+        pixels = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
+        Image.fromarray(pixels).save(photographs / f"{name}.png")
+    content = SuperResolutionConfig(
+        experiment="tiny-content",
+        data=Data("folder", "noise", folder=photographs, crop=8),
+        networks=SuperResolution(blocks=1, channels=4, factor=2, discriminator_channels=2),
+        low_crop=2,
+        train=tiny_config.train,
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("drawn"))
         patch.setattr(digits_source, "load", lambda name: few)
-        patch.setitem(experiments.EXPERIMENTS, "tiny", tiny_config)
-        patch.setitem(experiments.EXPERIMENTS, "tiny-autoencoder", autoencoder)
+        for config in (tiny_config, autoencoder, content):
+            patch.setitem(experiments.EXPERIMENTS, config.experiment, config)
         yield
 
 
-def test_every_field_has_something_that_it_must_not_be():
+KINDS = {"tiny": InfoGANConfig, "tiny-autoencoder": AutoencoderConfig, "tiny-content": SuperResolutionConfig}
+
+
+def test_every_field_has_something_that_it_must_not_be_and_something_that_it_may_be():
     def fields(kind, prefix=""):
         for field in dataclasses.fields(kind):
-            if dataclasses.is_dataclass(field.type) and field.name not in ("codes", "networks"):
+            if dataclasses.is_dataclass(field.type) and field.type not in (
+                LatentCodes,
+                Networks,
+                Autoencoder,
+            ):
                 yield from fields(field.type, f"{prefix}{field.name}.")
             elif field.name not in ("experiment", "codes", "networks"):
                 yield prefix + field.name
 
-    for name, kind in (("tiny", InfoGANConfig), ("tiny-autoencoder", AutoencoderConfig)):
-        assert set(fields(kind)) == INVALID.keys() | OF_TASK[name].keys()
+    for name, kind in KINDS.items():
+        refused = INVALID.keys() | OF_TASK[name].keys()
+        assert set(fields(kind)) == refused | ANYTHING_GOES.get(name, set())
+        # What only another source has, or only with a layer's features or an earlier run.
+        elsewhere = OF_DIGITS.keys() | {"data.source", "train.steps", "content.layer", "content.weights"}
+        elsewhere |= {"init_from", "networks.factor"}
+        drawn = VALID_SETTINGS.keys() | VALID_OF_TASK[name].keys() | {"train.batch", "train.microbatch"}
+        if kind is InfoGANConfig:
+            drawn |= {"objective.invariance.weight", "objective.plain_gan"}
+        assert set(fields(kind)) - elsewhere == drawn - elsewhere
 
 
 @given(st.data())
-@settings(max_examples=CASES - VALID)
-def test_an_invalid_configuration_is_refused_by_the_field_s_name(tiny, capsys, data):
+@settings(max_examples=CASES - VALID - ACCEPTED)
+def test_an_invalid_configuration_is_refused_by_the_field_s_name_at_once(tiny, capsys, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "train", lambda *_, **__: pytest.fail("it was trained"))
         patch.setattr(sources, "load", lambda *_: pytest.fail("the data were loaded"))
@@ -175,29 +311,57 @@ def test_an_invalid_configuration_is_refused_by_the_field_s_name(tiny, capsys, d
         name = data.draw(st.sampled_from(sorted(wrong)))
         others = data.draw(st.lists(st.sampled_from(sorted(RHYTHM.keys() - {name})), max_size=2, unique=True))
         values = {other: data.draw(RHYTHM[other]) for other in others} | {name: data.draw(wrong[name])}
-        status = cli.train([experiment, *options(values), "--run-dir", "refused", "--no-compilation-cache"])
+        line = [experiment, *options(values), "--run-dir", "refused", "--no-compilation-cache"]
+        began = time.process_time()
+        status = cli.train(line)
+        seconds = time.process_time() - began
         error = capsys.readouterr().err
         assert status == 2 and len(error.splitlines()) == 1 and error.startswith("error: "), error
-        assert flag(name) in error, error
+        # Not only as the beginning of another's, as --train.keep is of --train.keep-every.
+        assert re.search(rf"(?<![\w.-]){re.escape(flag(name))}(?![\w-]|\.\w)", error), error
         assert not Path("refused").exists()
+        # The bound that refusals have, in time of the processor, whatever else the machine does.
+        assert seconds < 2, line
+
+
+@given(st.data())
+@settings(max_examples=ACCEPTED)
+def test_a_valid_configuration_is_taken_as_it_is_typed(tiny, data):
+    experiment = data.draw(st.sampled_from(sorted(KINDS)))
+    values = data.draw(valid_settings(experiment))
+    trained = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "train", lambda runs, *_, **__: trained.extend(runs) or signal.SIGTERM)
+        line = [experiment, *options(values), "--run-dir", "taken", "--no-compilation-cache"]
+        assert cli.train(line) == 128 + signal.SIGTERM
+    shutil.rmtree("taken")
+    (run,) = trained
+    for name, value in values.items():
+        taken = operator.attrgetter(name)(run.config)
+        assert taken is True if value == "" else type(taken)(value) == taken, name
 
 
 @given(st.data())
 @settings(max_examples=VALID)
-def test_a_valid_configuration_trains_saves_resumes_and_is_measured(tiny, data):
+def test_a_valid_configuration_trains_saves_resumes_and_is_measured(tiny, tiny_config, data):
     # An autoencoder is measured in less time.
     experiment = data.draw(st.sampled_from(["tiny-autoencoder", "tiny-autoencoder", "tiny"]))
-    variant = data.draw(st.sampled_from(PROGRAMS[experiment])).split()
-    values = {name: data.draw(strategy) for name, strategy in RHYTHM.items()}
-    line = [experiment, *options(values), *variant, "--run-dir", "run", "--no-compilation-cache"]
+    values = data.draw(valid_settings(experiment))
+    line = [experiment, "--run-dir", "run", "--no-compilation-cache"]
     folder = Path("run")
     shutil.rmtree(folder, ignore_errors=True)
     with pytest.MonkeyPatch.context() as patch:
-        # It is measured at its end, below.
-        patch.setattr(cli, "_measure", lambda *_: 0)
-        assert cli.train([*line, "--train.steps", "1"]) == 0
-    assert run_folder.newest_whole(folder) == (1, {})
-    assert cli.train([*line, "--train.steps", "2", "--resume"]) == 0
+        if experiment == "tiny":
+            codes, of_codes = data.draw(valid_codes())
+            patch.setitem(experiments.EXPERIMENTS, "tiny", dataclasses.replace(tiny_config, codes=codes))
+            values |= of_codes
+        line += options(values)
+        with pytest.MonkeyPatch.context() as unmeasured:
+            # It is measured at its end, below.
+            unmeasured.setattr(cli, "_measure", lambda *_: 0)
+            assert cli.train([*line, "--train.steps", "1"]) == 0
+        assert run_folder.newest_whole(folder) == (1, {})
+        assert cli.train([*line, "--train.steps", "2", "--resume"]) == 0
     assert run_folder.newest_whole(folder) == (2, {})
     assert [json.loads(text)["step"] for text in (folder / "metrics.jsonl").read_text().splitlines()] == [
         1,

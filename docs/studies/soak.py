@@ -4,11 +4,12 @@
 
 Each attempt goes on from what the last left, and is sent SIGKILL after a time that is drawn so that some end
 while the program is compiled, some between steps, some in a save and some in the last step. Whenever the run
-comes to its end, its state is compared with the unbroken run's, and a new one is begun, until so many kills
-have been made.
+comes to its end, its state and the steps in its log are compared with the unbroken run's, and a new one is
+begun, until so many kills have been made. The exit status is 1 where they differ.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -19,7 +20,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,25 +44,55 @@ def arrays(folder: Path, step: int) -> dict:
     return {path: (x.shape, x.tobytes()) for path, x in host_arrays(restore(folder, step)[1]).items()}
 
 
-def moment(folder: Path, before: int) -> str:
-    """What an attempt was doing when it was killed."""
-    if any((folder / "checkpoints").glob("*orbax-checkpoint-tmp*")):
+def unfinished(folder: Path) -> set[tuple[str, int, int]]:
+    """The folders of checkpoints that are being written, or were when a process was killed."""
+    found = (folder / "checkpoints").glob("*orbax-checkpoint-tmp*")
+    # One that was cleared away may come again by the same name.
+    return {(path.name, path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+
+
+class Left(NamedTuple):
+    """What an attempt finds in a run's folder, or leaves there."""
+
+    unfinished: set[tuple[str, int, int]]
+    lines: set[str]
+    """Of the log. No two attempts write the same: each has its times."""
+
+
+def left(folder: Path) -> Left:
+    """What is in a run's folder while nothing trains."""
+    path = folder / "metrics.jsonl"
+    return Left(unfinished(folder), set(path.read_text().splitlines()) if path.exists() else set())
+
+
+def moment(before: Left, after: Left, last: int) -> str:
+    """What an attempt was doing when it was killed.
+
+    Args:
+        before: what it found.
+        after: what it left.
+        last: the run's last step.
+    """
+    new = steps_of(after.lines - before.lines)
+    if last in new:
+        return "after the last step (its save, the measures)"
+    if after.unfinished - before.unfinished:
         return "in a save"
-    steps = logged(folder)
-    if not steps or steps[-1] <= before:
-        return "before its first step (start, compilation)"
-    return "between steps, or in one"
+    return "between steps, or in one" if new else "before its first step (start, compilation)"
 
 
 def logged(folder: Path) -> list[int]:
-    """The steps in a run's log; a line that was cut off is left out."""
-    found = []
+    """The steps in a run's log, in their order."""
     path = folder / "metrics.jsonl"
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
+    return steps_of(path.read_text().splitlines() if path.exists() else [])
+
+
+def steps_of(lines: Iterable[str]) -> list[int]:
+    """The steps of a log's lines; one that was cut off is left out."""
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
             found.append(json.loads(line)["step"])
-        except ValueError:
-            break
     return found
 
 
@@ -72,7 +105,7 @@ def main() -> int:
     options = parser.parse_args()
     drawn = random.Random(options.seed)
     moments: Counter[str] = Counter()
-    ends = wrong = twice = 0
+    ends = wrong = uneven = 0
     with tempfile.TemporaryDirectory() as scratch:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": f"{scratch}/cache"}
         straight, folder = Path(scratch) / "straight", Path(scratch) / "run"
@@ -82,9 +115,10 @@ def main() -> int:
         )
         whole = time.monotonic() - began
         wanted = arrays(straight, options.steps)
+        steps = logged(straight)
         print(f"unbroken: {options.steps} steps in {whole:.0f} s, {len(wanted)} arrays")
         while sum(moments.values()) < options.kills or not ends:
-            before = logged(folder)[-1:] or [0]
+            before = left(folder)
             # Without finished checkpoints the command for a new run takes the folder again.
             resume = any(path.name.isdecimal() for path in (folder / "checkpoints").glob("*"))
             anew = drawn.random() < 0.3
@@ -105,9 +139,7 @@ def main() -> int:
                     process.wait()
                     status = None
             if status is None:
-                kind = moment(folder, before[0])
-                if options.steps in logged(folder):
-                    kind = "after the last step (its save, the measures)"
+                kind = moment(before, left(folder), options.steps)
                 moments[kind] += 1
                 print(
                     f"kill {sum(moments.values())}: at step {(logged(folder) or [0])[-1]}, {kind}", flush=True
@@ -117,8 +149,7 @@ def main() -> int:
                 print((Path(scratch) / "stderr").read_text())
                 return 1
             ends += 1
-            steps = logged(folder)
-            twice += len(steps) != len(set(steps)) or steps != sorted(steps)
+            uneven += logged(folder) != steps
             found = arrays(folder, options.steps)
             wrong += found != wanted
             print(
@@ -126,8 +157,8 @@ def main() -> int:
             )
             shutil.rmtree(folder)
     print(f"{sum(moments.values())} kills: {dict(moments)}")
-    print(f"{ends} ends, {wrong} of them not bitwise the unbroken run's; {twice} logs with a step twice")
-    return bool(wrong or twice)
+    print(f"{ends} ends, {wrong} of them not bitwise the unbroken run's; {uneven} logs of other steps")
+    return int(bool(wrong or uneven))
 
 
 if __name__ == "__main__":

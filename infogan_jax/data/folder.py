@@ -51,6 +51,19 @@ def image_shape(
     raise UserError(f"{folder} holds no image file that can be read")
 
 
+def count(folder: Path | None, crop: int) -> int:
+    """Images that `load` reads at most; 0 where they are cut, since only their sizes say into how many.
+
+    Args:
+        folder: the directory.
+        crop: the squares' side in pixels; 0: none.
+
+    Raises:
+        UserError: there is no such directory, or it is not laid out as `load` says.
+    """
+    return 0 if crop else len(_layout(folder).files)
+
+
 def load(
     folder: Path | None,
     crop: int,
@@ -89,7 +102,8 @@ def load(
     folder, files, num_classes = _layout(folder)
     factors: tuple[Factor, ...] = ()
     values = None
-    if (table := folder / factors_file.FILE_NAME).exists():
+    # Of a pipe there would be no end to wait for.
+    if (table := folder / factors_file.FILE_NAME).is_file():
         factors, values = factors_file.read(
             table, [file.path.relative_to(folder).as_posix() for file in files]
         )

@@ -19,11 +19,11 @@ _SIXTEEN_BITS = ("I", "I;16", "I;16B")
 _GREY = ("1", "L", "La", "LA", *_SIXTEEN_BITS)
 _COLOUR = ("P", "PA", "RGB", "RGBA", "CMYK")
 
-# What Pillow raises, in one format or another, for bytes that are no image or not all of one.
-_DAMAGE = (
+DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError, MemoryError),
     *(struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning),
 )
+"""What Pillow raises, in one format or another, for bytes that are no image or not all of one."""
 
 
 class Unreadable(Exception):
@@ -65,11 +65,16 @@ def read(file: Path, channels: int | None = None) -> np.ndarray:
                 pixels = np.asarray(_opaque(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB"))
     except UnidentifiedImageError as error:
         raise Unreadable("no PNG, JPEG, BMP or PGM") from error
-    except _DAMAGE as error:
-        raise Unreadable(" ".join(str(error).split()) or type(error).__name__) from error
+    except DAMAGE as error:
+        raise Unreadable(reason(error)) from error
     if not pixels.size:
         raise Unreadable("no pixels")
     return pixels.reshape(*pixels.shape[:2], 1 if grey else 3)
+
+
+def reason(error: BaseException) -> str:
+    """What Pillow says is wrong, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def check_size(image: Image.Image) -> None:

@@ -1,6 +1,7 @@
 """Which images a training step sees, as a function of the step's number alone."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -34,13 +35,23 @@ def batch_indices(seed: int, step: int, batch: int, size: int) -> np.ndarray:
     indices = np.empty(batch, np.int32)
     for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
         here = epochs == epoch
-        indices[here] = _permutation(int(seed), epoch, size)[offsets[here]]
+        indices[here] = _orders(int(seed), size)(epoch)[offsets[here]]
     return indices
 
 
-# A step reads one epoch's order, or two where it spans them, of each seed that is trained beside others.
+# So many seeds may be trained side by side, each of which is asked in turn.
 @functools.lru_cache(maxsize=32)
-def _permutation(seed: int, epoch: int, size: int) -> np.ndarray:
+def _orders(seed: int, size: int) -> Callable[[int], np.ndarray]:
+    """A seed's orders by epoch. The last two are kept: a step reads one, or two where it spans epochs."""
+
+    @functools.lru_cache(maxsize=2)
+    def order(epoch: int) -> np.ndarray:
+        return _permuted(seed, epoch, size)
+
+    return order
+
+
+def _permuted(seed: int, epoch: int, size: int) -> np.ndarray:
     # numpy promises (NEP 19) that a bit generator's stream of raw integers stays the same across
     # versions and platforms, but not the methods of np.random.Generator, permutation among them.
     # Sorting the raw stream rests on the promise alone.

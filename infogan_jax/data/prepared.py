@@ -81,12 +81,18 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: it is not there or damaged.
     """
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return values
+        values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} has no {path.name}: delete it and prepare the data again") from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: delete {path.parent} and prepare the data again") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path) from error
+    if not isinstance(values, dict):
+        raise _damaged(path)
+    return values
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} is damaged: delete {path.parent} and prepare the data again")
 
 
 def how_to_prepare(name: str) -> str:
@@ -158,19 +164,32 @@ def _split_names(folder: Path, info: dict[str, Any], extra: bool) -> tuple[tuple
 
 
 def _shards(folder: Path, info: dict[str, Any], split_name: str) -> list[Path]:
-    split = next(split for split in info["splits"] if split["name"] == split_name)
-    lengths = [int(length) for length in split.get("shardLengths", [])]
-    template = split.get("filepathTemplate") or _SHARD_NAME
-    return [
-        folder
-        / template.format(
-            DATASET=info["name"],
-            SPLIT=split_name,
-            FILEFORMAT=FORMAT,
-            SHARD_INDEX=f"{shard:05d}",
-            NUM_SHARDS=f"{len(lengths):05d}",
-            SHARD_X_OF_Y=f"{shard:05d}-of-{len(lengths):05d}",
-        )
-        for shard, length in enumerate(lengths)
-        if length > 0
-    ]
+    try:
+        split = next(split for split in info["splits"] if split["name"] == split_name)
+        lengths = [int(length) for length in split.get("shardLengths", [])]
+        template = split.get("filepathTemplate") or _SHARD_NAME
+        return [
+            folder
+            / _filled(
+                template,
+                DATASET=info["name"],
+                SPLIT=split_name,
+                FILEFORMAT=FORMAT,
+                SHARD_INDEX=f"{shard:05d}",
+                NUM_SHARDS=f"{len(lengths):05d}",
+                SHARD_X_OF_Y=f"{shard:05d}-of-{len(lengths):05d}",
+            )
+            for shard, length in enumerate(lengths)
+            if length > 0
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(folder / "dataset_info.json") from error
+
+
+def _filled(template: str, **values: str) -> str:
+    """A template with its names in braces filled in, and nothing else that `str.format` knows of.
+
+    Raises:
+        KeyError: another name is in braces.
+    """
+    return re.sub(r"\{(.*?)\}", lambda name: values[name[1]], template)

@@ -18,6 +18,8 @@ class _Source(NamedTuple):
     image_shape: Callable[[Data], tuple[int, int, int]]
     load: Callable[[Data], Dataset]
     count: Callable[[Data], int] = lambda data: 0
+    fewer: str = ""
+    """What to do where its images don't fit into memory."""
 
 
 _SOURCES = {
@@ -26,6 +28,7 @@ _SOURCES = {
         lambda data: tfds.image_shape(data.name, size=data.size, extra=data.extra),
         lambda data: tfds.load(data.name, size=data.size, extra=data.extra, limit=data.limit),
         lambda data: tfds.count(data.name, extra=data.extra, limit=data.limit),
+        "take fewer with --data.limit",
     ),
     "folder": _Source(
         lambda data: folder.image_shape(
@@ -39,12 +42,15 @@ _SOURCES = {
             grey=data.grey,
             skip_unreadable=data.skip_unreadable,
         ),
+        lambda data: folder.count(data.folder, data.crop),
+        "make them smaller with --data.size, or name a folder that holds fewer",
     ),
     # As with digits, every run of a scene sees the same images, whatever its seed.
     "scenes": _Source(
         lambda data: scenes.image_shape(data.name),
         lambda data: scenes.load(data.name, data.render, -(-data.render // 5)),
         lambda data: data.render + -(-data.render // 5),
+        "take fewer with --data.render",
     ),
 }
 
@@ -65,12 +71,17 @@ def check(data: Data) -> tuple[int, int, int]:
 
 
 def nbytes(data: Data) -> int:
-    """Bytes of all images, once they are loaded; 0 where that isn't known before.
+    """Bytes of all images, once they are loaded, at most; 0 where that isn't known before.
 
     Args:
         data: what `check` has found to be there.
     """
     return _SOURCES[data.source].count(data) * math.prod(check(data))
+
+
+def fewer(data: Data) -> str:
+    """What to do where a data set's images don't fit into memory, as the end of a sentence."""
+    return _SOURCES[data.source].fewer
 
 
 def load(data: Data) -> Dataset:

@@ -2,11 +2,12 @@
 
 import io
 import struct
+import warnings
 import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from infogan_jax.data import image_files, known_sets, prepared
 from infogan_jax.data.dataset import Dataset, Split
@@ -112,8 +113,8 @@ def load(name: str, *, size: int = 0, extra: bool = False, limit: int = 0) -> Da
             _read_split(records, _drawn(indices, limit), parts, shape)
             for records, indices in zip((train, test), chosen, strict=True)
         )
-    # RuntimeError is what array_record raises where a file's checksums do not hold; the rest is of images.
-    except (RuntimeError, zlib.error, image_files.Unreadable, UnidentifiedImageError) as error:
+    # RuntimeError is what array_record raises where a file's checksums do not hold.
+    except (RuntimeError, image_files.Unreadable) as error:
         raise UserError(
             f"a file of {found.folder} is damaged ({error}); "
             f"delete that folder, then {prepared.how_to_prepare(name)}"
@@ -208,7 +209,23 @@ def _read_split(source: Any, indices: np.ndarray, parts: _Parts, shape: tuple[in
 
 
 def _decode(files: list[bytes], shape: tuple[int, int, int]) -> np.ndarray | list[np.ndarray]:
-    """Decodes PNG or JPEG files into uint8 [N, H, W, C], or where their shapes differ, each by itself."""
+    """Decodes PNG or JPEG files into uint8 [N, H, W, C], or where their shapes differ, each by itself.
+
+    Raises:
+        Unreadable: one is no such image, not all of one, of another shape, or too large to be meant.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _decoded(files, shape)
+    except MemoryError:
+        # There are many at a time: it need not be this one's fault.
+        raise
+    except image_files.DAMAGE as error:
+        raise image_files.Unreadable(image_files.reason(error)) from error
+
+
+def _decoded(files: list[bytes], shape: tuple[int, int, int]) -> np.ndarray | list[np.ndarray]:
     height, width, channels = shape
     if min(shape) > 0:
         colour_type = {1: 0, 3: 2}[channels]
@@ -257,5 +274,5 @@ def _decode_one(file: bytes, shape: tuple[int, int, int]) -> np.ndarray:
         image_files.check_size(image)
         pixels = np.asarray(image.convert(_MODES[shape[2]])).reshape(image.height, image.width, shape[2])
     if any(said not in (-1, size) for said, size in zip(shape, pixels.shape, strict=True)):
-        raise UserError(f"an image is {pixels.shape} where the data set says {shape}; prepare it again")
+        raise image_files.Unreadable(f"an image is {pixels.shape} where the data set says {shape}")
     return pixels

@@ -7,7 +7,10 @@ TPU), and "weights.npz" (every variable by its path). Nothing in it is executed 
 
 import io
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -32,6 +35,16 @@ FORMAT = 1
 """Raised when an older version could no longer read what is written."""
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+
+MAX_BYTES = 2**26
+"""A file whose programs or description unpack to more is refused: those written here have some thousands."""
+
+# What the readers of archives, JSON, arrays and programs raise, one or the other, for what is none.
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, UnicodeError),
+    *(KeyError, IndexError, ValueError, TypeError, AttributeError, AssertionError),
+    *(NotImplementedError, RuntimeError, OverflowError, MemoryError),
+)
 
 
 def write_jax_file(path: Path, config: InfoGANConfig, state: infogan.State, step: int) -> None:
@@ -79,33 +92,81 @@ def read_jax_file(path: Path) -> Model:
     """The model that `write_jax_file` wrote.
 
     Raises:
-        UserError: the file is damaged, no such file, or of a version that this one can't read.
+        UserError: the file is damaged, no such file, meant to fill the memory, or of a version that this one
+            can't read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            about = json.loads(archive.read("about.json"))
-            if about["format"] > FORMAT:
+            about = json.loads(_member(archive, "about.json", MAX_BYTES))
+            versions, step, kind = about["versions"], about["step"], about["format"]
+            if kind > FORMAT:
                 raise UserError(
-                    f"{path} was written by infogan-jax {about['versions']['infogan-jax']}: "
+                    f"{path} was written by infogan-jax {versions['infogan-jax']}: "
                     "install that version or a newer one"
                 )
-            programs = {
-                name: export.deserialize(bytearray(archive.read(name))) for name in ("generate", "read")
-            }
-            with np.load(io.BytesIO(archive.read("weights.npz")), allow_pickle=False) as arrays:
-                variables = unflatten_dict({name: jnp.asarray(arrays[name]) for name in arrays}, sep="/")
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            serialised = {name: _member(archive, name, MAX_BYTES) for name in ("generate", "read")}
+            # Weights aren't compressed, so they can't be larger than the file.
+            variables = _arrays(_member(archive, "weights.npz", path.stat().st_size))
+        config = from_json(about["config"])
+        written = f"jax {versions['jax']} (infogan-jax {versions['infogan-jax']})"
+    except _DAMAGE as error:
         if isinstance(error, UserError):
             raise
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(f"{path} can't be read, it is no .jax file of eval.py --export ({reason})") from error
-    config = from_json(about["config"])
+        raise UserError(
+            f"{path} can't be read, it is no .jax file of eval.py --export ({_reason(error)})"
+        ) from error
+    try:
+        programs = {name: export.deserialize(bytearray(content)) for name, content in serialised.items()}
+    except _DAMAGE as error:
+        raise UserError(
+            f"{path} was written with {written}, and jax {jax.__version__} can't read its programs "
+            f"({_reason(error)}): install that version of jax, or export the run again"
+        ) from error
     if not isinstance(config, InfoGANConfig):
         raise UserError(f"{path} holds the configuration of another task: eval.py --export writes InfoGANs")
     generate, read = (
         partial(jax.jit(programs[name].call), _whole(variables.get(name, {}))) for name in programs
     )
-    return Model(config, about["step"], about["versions"], generate, read)
+    return Model(config, step, versions, generate, read)
+
+
+def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """What a member unpacks to.
+
+    Raises:
+        ValueError: it is more than ``most`` bytes, or compressed as none is that is written here.
+    """
+    member = archive.getinfo(name)
+    # Of the other kinds `zipfile` unpacks all that there is, whatever it is asked for.
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is neither stored nor deflated")
+    if member.file_size > most:
+        raise ValueError(f"{name} unpacks to more than {most:,} bytes")
+    # What the archive says of its size need not be true: no more than that is unpacked.
+    with archive.open(member) as file:
+        return file.read(most)
+
+
+def _arrays(content: bytes) -> dict[str, Any]:
+    """The variables in an `.npz` file, whose members aren't compressed and lie one behind another.
+
+    Raises:
+        ValueError: they unpack to more than there is, or are no arrays.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > len(content):
+            raise ValueError(f"the weights unpack to more than {len(content):,} bytes")
+        arrays = {}
+        for name in archive.namelist():
+            member = io.BytesIO(_member(archive, name, len(content)))
+            array = np.lib.format.read_array(member, allow_pickle=False)
+            arrays[name.removesuffix(".npy")] = jnp.asarray(array)
+    variables: dict[str, Any] = unflatten_dict(arrays, sep="/")
+    return variables
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _shapes(variables: Any) -> Any:

@@ -28,6 +28,9 @@ from infogan_jax.training.checksums import DamagedCheckpoint
 
 _LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "chex", "numpy")
 
+_FOR_EVER = 10**9
+"""Thirty years in seconds: Orbax adds them to today's date."""
+
 # Orbax logs what its threads raise, with tracebacks, and raises it in the caller's thread too.
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname or not record.exc_info)
 
@@ -55,11 +58,17 @@ class Checkpoints:
             alone["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
                 primary_host=index, active_processes={index}
             )
+        # Orbax gives up a save by a clock that may be set while it is written, and waits for folders that a
+        # thread makes no longer than ten minutes of that clock. Of several processes one may be gone, and the
+        # others must not wait for it for ever.
+        patience: dict[str, Any] = {}
+        if jax.process_count() == 1:
+            patience = {"timeout_secs": _FOR_EVER, "create_directories_asynchronously": False}
         options = ocp.CheckpointManagerOptions(
             preservation_policy=AnyPreservationPolicy(policies),
             cleanup_tmp_directories=not read_only,
             create=not read_only,
-            async_options=ocp.options.AsyncOptions(post_finalization_callback=self._finished),
+            async_options=ocp.options.AsyncOptions(post_finalization_callback=self._finished, **patience),
             **alone,
         )
         handlers = {

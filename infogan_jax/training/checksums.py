@@ -22,23 +22,24 @@ def write(folder: Path) -> None:
 
     Orbax changes its own files beside them once more, when it gives the folder its final name.
     """
-    files = sorted(path for path in folder.glob("*/**/*") if path.is_file())
-    lines = [f"{_sum(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    lines = [f"{_sum(folder / name)}  {name}\n" for name in _names(folder)]
     write_atomically(folder / SUMS_FILE, "".join(lines).encode())
 
 
 def check(folder: Path) -> None:
-    """Reads a folder's files again; without checksums there is nothing to compare them with.
+    """Reads a folder's files again.
 
     Raises:
-        DamagedCheckpoint: a file isn't what was written, or isn't there.
+        DamagedCheckpoint: a file isn't what was written, or isn't there, that of the checksums among them; or
+            one is there that has no checksum.
     """
     try:
         lines = (folder / SUMS_FILE).read_text().splitlines()
-    except FileNotFoundError:
-        return
+    except FileNotFoundError as error:
+        raise _damaged(folder, SUMS_FILE, "is not there") from error
     except UnicodeDecodeError as error:
         raise _damaged(folder, SUMS_FILE, "can't be read") from error
+    named = set()
     for line in lines:
         wanted, _, name = line.partition("  ")
         # Of a line that is damaged itself the name may be anything.
@@ -50,6 +51,16 @@ def check(folder: Path) -> None:
             raise _damaged(folder, name, f"can't be read ({error.strerror})") from error
         if found != wanted:
             raise _damaged(folder, name, "is not what was saved")
+        named.add(name)
+    # Where the last lines were cut off, those before are right. A name with a dot is a file manager's.
+    others = [name for name in _names(folder) if name not in named and not Path(name).name.startswith(".")]
+    if others:
+        raise _damaged(folder, SUMS_FILE, f"has no line for {others[0]}")
+
+
+def _names(folder: Path) -> list[str]:
+    """The files in a folder's sub-folders."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/**/*") if path.is_file())
 
 
 def _sum(path: Path) -> str:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -24,6 +25,8 @@ _PLAIN_SECONDS = 10.0
 def read_records(run_dir: Path) -> list[Record]:
     """The log's records, oldest first, up to the first line that is none or that isn't of a later step.
 
+    A record has a whole number as its step, its seconds, and numbers alone.
+
     The last line may have been cut off, and a disk may have lost what was on its way to it.
     """
     path = run_dir / METRICS_FILE
@@ -33,13 +36,24 @@ def read_records(run_dir: Path) -> list[Record]:
     for line in path.read_text(errors="replace").splitlines():
         try:
             record = json.loads(line)
-            later = not records or record["step"] > records[-1]["step"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError):
             break
-        if not later:
+        if not _is_record(record) or (records and record["step"] <= records[-1]["step"]):
             break
         records.append(record)
     return records
+
+
+def _is_record(value: Any) -> bool:
+    """Whether a line's value is what `Log.write` writes."""
+    return (
+        isinstance(value, dict)
+        and all(type(number) in (int, float) for number in value.values())
+        and type(value.get("step")) is int
+        and 0 <= value["step"] < 2**31
+        # Thirty years; what isn't finite is no time either.
+        and 0 <= value.get("seconds", -1) < 1e9
+    )
 
 
 class Log:

@@ -130,7 +130,10 @@ def check_arrays(run: Run) -> None:
     constants_of(config)
     if run.resume_from is None and isinstance(config, SuperResolutionConfig) and config.init_from:
         folder = run_folder.of_seed(config.init_from, config.seed)
-        earlier = run_folder.config(folder, run_folder.find_step(folder))
+        try:
+            earlier = run_folder.config(folder, run_folder.find_step(folder))
+        except UserError as error:
+            raise UserError(f"--init-from {error}") from error
         if not isinstance(earlier, SuperResolutionConfig):
             raise UserError(
                 f"--init-from {folder} is a run of {earlier.experiment}, which enlarges no images"

@@ -1,8 +1,9 @@
 """What is where in a run's folder, found out without loading anything heavy."""
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from infogan_jax.config import Config, from_json
 from infogan_jax.errors import UserError
@@ -55,7 +56,9 @@ def _named(run_dir: Path) -> dict[int, bool]:
 def was_only_begun(run_dir: Path) -> bool:
     """Whether a folder holds what a run leaves that ended before its first checkpoint, and nothing else."""
     own = {"checkpoints", "tensorboard", "wandb", METRICS_FILE, LOCK_FILE}
-    if steps(run_dir) or not {path.name for path in run_dir.iterdir()} <= own:
+    names = {path.name for path in run_dir.iterdir()}
+    # A process that was killed leaves the log that it was about to name (`images.write_atomically`).
+    if steps(run_dir) or not {name for name in names if not fnmatch(name, ".*.tmp")} <= own:
         return False
     metrics = run_dir / METRICS_FILE
     return not (metrics.exists() and metrics.stat().st_size)
@@ -105,13 +108,18 @@ def config(run_dir: Path, step: int) -> Config:
         DamagedCheckpoint: the file that holds it can't be read, or is another step's.
         UserError: it is of another version.
     """
+    return from_json(_stored(run_dir, step)[1])
+
+
+def _stored(run_dir: Path, step: int) -> tuple[int, dict[str, Any]]:
+    """A checkpoint's schema, and its configuration as JSON values; raises what `config` does."""
     folder = checkpoints(run_dir) / str(step)
     path = folder / "run" / RUN_FILE
     try:
         run = json.loads(path.read_text())
         schema, version = run.get("schema", 1), run.get("versions", {}).get("infogan-jax", "another version")
         values, saved_at = run["config"], run.get("step", step)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DamagedCheckpoint(f"{path} can't be read, the checkpoint is damaged ({reason})") from error
     if schema not in (1, SCHEMA):
@@ -121,7 +129,7 @@ def config(run_dir: Path, step: int) -> Config:
         )
     if saved_at != step:
         raise DamagedCheckpoint(f"{folder} is a checkpoint of step {saved_at}, which was renamed")
-    return from_json(values)
+    return schema, values
 
 
 def versions(run_dir: Path, step: int) -> dict[str, str]:
@@ -143,7 +151,11 @@ def check(run_dir: Path, step: int) -> None:
         DamagedCheckpoint: they are not what was saved.
         UserError: it is of another version.
     """
-    checksums.check(checkpoints(run_dir) / str(step))
+    folder = checkpoints(run_dir) / str(step)
+    # The first schema had no checksums. Where they are, they say best what is wrong with the file that says
+    # which schema it is.
+    if (folder / checksums.SUMS_FILE).exists() or _stored(run_dir, step)[0] > 1:
+        checksums.check(folder)
     config(run_dir, step)
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,13 @@ def test_whole_images_are_split_file_by_file(images):
     assert (dataset.name, dataset.num_classes) == ("shapes", None)
     np.testing.assert_array_equal(dataset.test.images, [pixels(0), pixels(5)])
     np.testing.assert_array_equal(dataset.train.images, [pixels(i) for i in (1, 2, 3, 4)])
+
+
+def test_images_are_counted_before_they_are_read(images, monkeypatch):
+    monkeypatch.setattr(folder.image_files, "read", lambda *_: pytest.fail("an image was read"))
+    assert folder.count(images, 0) == 6
+    # Only their sizes say into how many squares they are cut.
+    assert folder.count(images, 4) == 0
 
 
 def test_crops_are_the_whole_squares_row_by_row(images):
@@ -149,6 +157,13 @@ def test_a_flat_folder_can_have_factors(images):
     dataset = folder.load(images, 0, "shapes")
     assert dataset.factors == (Factor("turn", "angle", "degrees", 360),) and dataset.num_classes is None
     assert dataset.train.factors.tolist() == [[10], [20], [30], [40]]
+
+
+def test_a_pipe_in_the_factors_place_is_none(images, monkeypatch):
+    os.mkfifo(images / "factors.csv")
+    # Nothing would ever come out of it.
+    monkeypatch.setattr(folder.factors_file, "read", lambda *_: pytest.fail("it was read"))
+    assert folder.load(images, 0, "shapes").factors == ()
 
 
 def test_factors_are_checked_before_an_image_is_read(images):

@@ -1,6 +1,9 @@
+import weakref
+
 import numpy as np
 import pytest
 
+from infogan_jax.data import order
 from infogan_jax.data.order import batch_indices
 
 GOLDEN_START = [0, 2, 1, 5, 4, 3, 6, 7, 5, 3, 7, 2]
@@ -62,3 +65,22 @@ def test_extreme_arguments():
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match="must be"):
         batch_indices(*arguments)
+
+
+def test_of_each_seed_two_orders_are_kept_and_none_is_computed_twice(monkeypatch):
+    made, computed = order._permuted, []
+
+    def permuted(*arguments):
+        indices = made(*arguments)
+        computed.append((arguments, weakref.ref(indices)))
+        return indices
+
+    monkeypatch.setattr(order, "_permuted", permuted)
+    seeds = range(100, 120)
+    for step in range(50):
+        for seed in seeds:
+            batch_indices(seed, step, 4, 10)
+    # 200 places are 20 epochs of ten images.
+    assert sorted(arguments for arguments, _ in computed) == [(s, e, 10) for s in seeds for e in range(20)]
+    kept = [arguments[1] for arguments, there in computed if there() is not None]
+    assert sorted(kept) == [18] * len(seeds) + [19] * len(seeds)

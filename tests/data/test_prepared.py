@@ -134,6 +134,26 @@ def test_shards_outside_the_folder_are_refused(data_dir, prepare, template):
         prepared.find("toy")
 
 
+@pytest.mark.parametrize(
+    "template",
+    ["{NAME}-{SPLIT}", "{}", "{0}", "{SPLIT.__class__}", "{SPLIT[9]}", "{SHARD_INDEX:>999999999}", 5],
+)
+def test_a_template_of_anything_but_names_is_refused(data_dir, prepare, template):
+    folder = prepare(data_dir / "toy" / "1.0.0")
+    info = json.loads((folder / "dataset_info.json").read_text())
+    info["splits"][0]["filepathTemplate"] = template
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    with pytest.raises(UserError, match=r"dataset_info\.json is damaged"):
+        prepared.find("toy")
+
+
+@pytest.mark.parametrize("content", ["[]", "5", "[" * 10**5])
+def test_json_that_says_nothing_is_refused(data_dir, prepare, content):
+    (prepare(data_dir / "toy" / "1.0.0") / "dataset_info.json").write_text(content)
+    with pytest.raises(UserError, match=r"dataset_info\.json is damaged"):
+        prepared.find("toy")
+
+
 def test_the_records_of_each_split_are_counted(data_dir, prepare):
     folder = prepare(data_dir / "toy" / "1.0.0")
     assert prepared.lengths(folder) == {"train": 5, "test": 4}

@@ -40,6 +40,15 @@ def test_images_of_a_folder_are_resized_and_unreadable_ones_skipped(tmp_path, ca
         sources.check(replace(data, skip_unreadable=False))
 
 
+def test_a_folder_that_no_memory_holds_is_known_before_it_is_read(tmp_path):
+    for i in range(6):
+        Image.fromarray(np.eye(9, 12, dtype=np.uint8) * 255).save(tmp_path / f"{i}.png")
+    data = Data("folder", "diagonals", folder=tmp_path)
+    assert sources.nbytes(data) == 6 * 9 * 12
+    assert sources.nbytes(replace(data, size=100_000)) == 6 * 10**10
+    assert "--data.size" in sources.fewer(data)
+
+
 def test_the_options_of_prepared_data_reach_it(data_dir, prepare, monkeypatch):
     prepare(data_dir / "toy" / "1.0.0")
     data = Data("tfds", "toy", size=8, limit=5)

@@ -127,10 +127,59 @@ def png(width, height, rows):
 def test_an_image_that_unpacks_to_more_than_it_says_is_refused():
     assert tfds._decode([png(4, 3, bytes(3 * 5))] * 2, (3, 4, 1)).shape == (2, 3, 4, 1)
     for rows in (bytes(2**26), bytes(3 * 5 + 1), bytes(3 * 5 - 1)):
-        with pytest.raises(zlib.error, match=r"not of the 15 bytes that its header says"):
+        with pytest.raises(Unreadable, match=r"not of the 15 bytes that its header says"):
             tfds._decode([png(4, 3, rows)], (3, 4, 1))
-    with pytest.raises(Unreadable, match=r"pixels are more than|exceeds limit"):
-        tfds._decode([png(9000, 8000, b"")], (-1, -1, 1))
+    # Above our limit, above that from which Pillow warns, and above that from which it refuses.
+    for width in (9000, 12_000, 30_000):
+        with pytest.raises(Unreadable, match=r"pixels are more than|exceeds limit"):
+            tfds._decode([png(width, 8000, b"")], (-1, -1, 1))
+
+
+def jpeg():
+    file = io.BytesIO()
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(file, "JPEG")
+    return file.getvalue()
+
+
+WHOLE = png(4, 3, bytes(3 * 5))
+DAMAGED = {
+    "bytes behind it": (WHOLE + b"1234567", (3, 4, 1)),
+    "rows cut short": (WHOLE[:45], (3, 4, 1)),
+    "a PNG cut short": (WHOLE[:45], (-1, -1, 1)),
+    "a PNG's header broken": (WHOLE[:12] + b"JHDR" + WHOLE[16:], (-1, -1, 1)),
+    "a JPEG cut short": (jpeg()[:-40], (3, 4, 1)),
+    "no image": (b"words", (3, 4, 1)),
+    "another shape": (png(5, 3, bytes(3 * 6)), (3, 4, 1)),
+    "a bomb": (png(30_000, 8000, b""), (-1, -1, 1)),
+}
+
+
+@pytest.mark.parametrize(("file", "shape"), DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_image_is_told_with_its_folder(file, shape, data_dir, prepare, monkeypatch):
+    whole = {"image": tensorflow_datasets.features.Image(shape=[None if n < 0 else n for n in shape])}
+    folder = prepare(data_dir / "toy" / "1.0.0", features=whole)
+
+    class Records:
+        def __len__(self):
+            return 2
+
+        def __getitems__(self, indices):
+            return [file] * len(indices)
+
+    class Features:
+        def deserialize_example_np(self, record, decoders):
+            return {"image": record}
+
+    builder = types.SimpleNamespace(
+        name="toy",
+        info=types.SimpleNamespace(features=whole),
+        as_data_source=lambda **_: Records(),
+    )
+    monkeypatch.setattr(tensorflow_datasets, "builder_from_directory", lambda folder: builder)
+    monkeypatch.setattr(tensorflow_datasets.features, "FeaturesDict", lambda features: Features())
+    with pytest.raises(UserError, match=r"is damaged .* delete that folder, then prepare it with") as refused:
+        tfds.load("toy", size=4)
+    assert f"a file of {folder} is damaged" in str(refused.value)
 
 
 # What is read, from records that TFDS wrote

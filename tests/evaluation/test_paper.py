@@ -18,7 +18,9 @@ def make_run(folder, config, nats=(0.0,), traversals=()):
     (folder / "checkpoints/20/run/run.json").write_text(json.dumps({"config": to_json(config)}))
     codes = config.codes.named if hasattr(config, "codes") else ()
     names = [f"mi_{name}" for name in codes]
-    lines = [{"step": 10 * i, **dict.fromkeys(names, value)} for i, value in enumerate(nats, start=1)]
+    lines = [
+        {"step": 10 * i, "seconds": i, **dict.fromkeys(names, value)} for i, value in enumerate(nats, start=1)
+    ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "eval").mkdir()
     for name, size in traversals:

@@ -70,9 +70,33 @@ def test_a_full_disk_is_told(tmp_path):
     log.__exit__()
 
 
+# What is JSON, and none of what a log has.
+NO_RECORDS = (
+    *(b'{"step": 15}\n', b'{"step": 15, "seconds": "x"}\n', b'{"step": 15, "seconds": null}\n'),
+    *(b'{"step": 15, "seconds": NaN}\n', b'{"step": 15, "seconds": 1' + b"0" * 400 + b"}\n"),
+    *(b'{"step": "x", "seconds": 3.0}\n', b'{"step": 15.5, "seconds": 3.0}\n'),
+    *(b'{"step": true, "seconds": 3.0}\n', b'{"step": -1, "seconds": 3.0}\n'),
+    b'{"step": 15, "seconds": 3.0, "loss_d": []}\n',
+)
+
+
+@pytest.mark.parametrize("line", NO_RECORDS)
+def test_a_log_that_begins_with_no_record_has_none(line, tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(line)
+    assert read_records(tmp_path) == []
+    with Log(tmp_path, start=20) as log:
+        log.write({"step": 25})
+    (record,) = read_records(tmp_path)
+    assert record["step"] == 25 and record["seconds"] < 1000
+
+
 def test_a_log_is_read_up_to_what_is_none(tmp_path):
     good = b'{"step": 5, "seconds": 1.0}\n{"step": 10, "seconds": 2.0}\n'
-    ends = (b"", b'{"step": 1', b"\x00\x00\xff\n", b"12\n", b'{"step": 10}\n', b'{"stop": 15}\n', b"[]\n")
+    ends = (
+        *(b"", b'{"step": 1', b"\x00\x00\xff\n", b"12\n", b"[]\n", b"[" * 10**5 + b"\n"),
+        *(b'{"step": 10, "seconds": 3.0}\n', b'{"stop": 15, "seconds": 3.0}\n'),
+        *NO_RECORDS,
+    )
     for rest in ends:
         (tmp_path / "metrics.jsonl").write_bytes(good + rest)
         assert [record["step"] for record in read_records(tmp_path)] == [5, 10], rest
