@@ -27,7 +27,7 @@ from infogan_jax.config import SuperResolutionConfig
 from infogan_jax.data.bicubic import enlarge, low_resolution
 from infogan_jax.data.crops import crop, draw_crops
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.images import to_uint8
+from infogan_jax.images import ROUNDING_ERROR, to_uint8
 from infogan_jax.networks.features import phi
 from infogan_jax.networks.superresolution import Discriminator, Generator
 from infogan_jax.tasks.replica import (
@@ -248,8 +248,11 @@ def _pairs(config: SuperResolutionConfig, key: Array, images: Array, part: Part)
 
 
 def _psnr(made: Array, true: Array) -> Array:
-    """Peak signal-to-noise ratio in dB of images in [-1, 1], by all their numbers, [batch]."""
-    return -10 * jnp.log10(reconstruction.l2_mean(_unit(made), _unit(true)))
+    """Peak signal-to-noise ratio in dB of images in [-1, 1], by all their numbers, [batch].
+
+    A black crop can be made without any error: by `ROUNDING_ERROR` its ratio is finite all the same.
+    """
+    return -10 * jnp.log10(jnp.maximum(reconstruction.l2_mean(_unit(made), _unit(true)), ROUNDING_ERROR))
 
 
 def super_resolve(config: SuperResolutionConfig, params: Any, stats: Any, images: Array) -> Array:

@@ -58,7 +58,7 @@ def test_an_enlarger_gets_the_figures_that_it_must(enlarging, colours, stand_in)
     (distance,) = measuring._distances(enlarging[0])[:1]
     scores = measuring.score_images(ways, iter(images), 2, [distance])
     assert scores["images"] == 2
-    assert scores["y_psnr"]["perfect"] == scores["y_psnr"]["border"] == np.inf
+    assert scores["y_psnr"]["perfect"] == scores["y_psnr"]["border"] == pytest.approx(58.92, abs=0.005)
     assert scores["y_ssim"]["perfect"] == pytest.approx(1, abs=1e-5)
     psnr, features = [], []
     for i, true in enumerate(truths):
@@ -71,6 +71,16 @@ def test_an_enlarger_gets_the_figures_that_it_must(enlarging, colours, stand_in)
     measured = scores[distance.name]
     assert measured["perfect"] == 0 and measured["border"] > 0.1
     assert measured["lighter"] == pytest.approx(np.mean(features), rel=1e-3)
+
+
+def test_a_black_image_among_others_leaves_every_figure_finite(enlarging, colours, stand_in):
+    config, state = enlarging
+    ways = measuring.enlargers(config, state)
+    images = [np.zeros((20, 20, 3), np.uint8), colours(20, 20)]
+    scores = measuring.score_images({"bicubic": ways["bicubic"]}, images, 2, measuring._distances(config))
+    # RFC 8259 has no infinity.
+    json.dumps(scores, allow_nan=False)
+    assert 29.46 < scores["y_psnr"]["bicubic"] < 58.92
 
 
 def test_the_ways_of_enlarging_are_what_their_names_say(enlarging, colours):
