@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from infogan_jax.images import ROUNDING_ERROR
+from infogan_jax.images import ROUNDING_ERROR, SSIM_WINDOW
 
 # Of R'G'B' from 0 to 255 to luma from 16 to 235.
 _LUMA = np.array([65.481, 128.553, 24.966], np.float32) / 255
@@ -85,7 +85,7 @@ def y_ssim(made: np.ndarray, true: np.ndarray, *, border: int) -> float:
         Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", eq. 13.
     """
     a, b = _inside(made, true, border)
-    if min(a.shape[:2]) < 11:
+    if min(a.shape[:2]) < SSIM_WINDOW:
         raise ValueError(f"{a.shape[0]} x {a.shape[1]} pixels inside the border: SSIM needs 11 x 11 or more")
     return float(dm_pix.ssim(a, b, max_val=_PEAK))
 

@@ -18,15 +18,12 @@ from infogan_jax.errors import UserError
 from infogan_jax.evaluation.enlargement import enlarge_image
 from infogan_jax.evaluation.image_quality import y_psnr, y_ssim
 from infogan_jax.evaluation.report import Measurement, Metrics, rounded
-from infogan_jax.images import save_png, tile, to_uint8
+from infogan_jax.images import BORDER, save_png, tile, to_uint8
 from infogan_jax.networks.features import phi
 from infogan_jax.tasks import superresolution
 from infogan_jax.tasks.superresolution import State
 from infogan_jax.training.logging import Record
 from losses.perceptual import feature_content_error
-
-BORDER = 4
-"""Pixels left out at each side: the paper's."""
 
 _STAGES = ("3", "5")
 """Of EfficientNet-Lite0: maps of a quarter and a sixteenth of the image's sides."""

@@ -1,6 +1,7 @@
 """What is wrong with a training that is asked for, found before anything is written or takes long."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from infogan_jax.config import (
     differences,
     flag,
 )
+from infogan_jax.data import folder as image_folder
 from infogan_jax.errors import UserError
+from infogan_jax.images import SMALLEST_COMPARED
 from infogan_jax.networks.tables import SuperResolution
 from infogan_jax.training import run_folder
 from infogan_jax.training.run_folder import Run
@@ -165,3 +168,15 @@ def _sizes(networks: SuperResolution) -> str:
 
 def _by(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
+    # What is held out is measured at the end, files whole where a folder's are cut.
+    data = config.data
+    measured: Iterable[tuple[object, int, int]] = [(data.name, *there[:2])]
+    if data.source == "folder" and data.crop:
+        measured = image_folder.held_out_sides(data.folder, skip_unreadable=data.skip_unreadable)
+    least = -(-SMALLEST_COMPARED // config.networks.factor) * config.networks.factor
+    for name, height, width in measured:
+        if min(height, width) < least:
+            raise UserError(
+                f"{name} is held out and has {min(height, width)} pixels at a side, of {least} that it takes "
+                "to measure the run: take larger images"
+            )
