@@ -103,14 +103,13 @@ def train(config: Config, run_dir: str | Path, *, resume: bool = False, progress
     if resume and run_folder.steps(folder):
         start, _ = run_folder.newest_whole(folder)
         check_writable(folder)
-        check_resumed(run_folder.config(folder, start), config, folder, start)
+        config = check_resumed(run_folder.config(folder, start), config, folder, start)
     else:
         check_new_folder(folder)
     check_images(config, sources.check(config.data))
     devices = jax.local_devices()
     check_batch(config.train, devices)
-    run = run_folder.Run(config, folder, start)
-    check_arrays(run)
+    run = check_arrays(run_folder.Run(config, folder, start))
     dataset = sources.load(config.data)
     memory.check(config, dataset.train.images, devices)
     console = Console(stderr=True, quiet=not progress)
@@ -119,7 +118,7 @@ def train(config: Config, run_dir: str | Path, *, resume: bool = False, progress
             go_back(folder)
         stopped = loop.train([run], dataset, devices=devices, console=console)
     step = run_folder.find_step(folder)
-    return Training(folder, config, step, read_records(folder), stopped.name if stopped else None)
+    return Training(folder, run.config, step, read_records(folder), stopped.name if stopped else None)
 
 
 def evaluate(run_dir: str | Path, *, step: int | None = None) -> Evaluation:

@@ -10,7 +10,7 @@ from PIL import Image
 from infogan_jax.config import Content
 from infogan_jax.data.bicubic import low_resolution
 from infogan_jax.data.dataset import Dataset, Split
-from infogan_jax.errors import UserError
+from infogan_jax.errors import NotInstalled, UserError
 from infogan_jax.evaluation import superresolution as measuring
 from infogan_jax.evaluation.enlargement import enlarge_image
 from infogan_jax.evaluation.evaluate import evaluate
@@ -163,8 +163,25 @@ def test_a_distance_is_of_each_layer_that_can_be_had_and_named_for_it(enlarging,
 
     def only_vgg(network, layer, weights):
         if network != "vgg19":
-            raise UserError("the extra features is missing")
+            raise NotInstalled("the extra features is missing")
         return Loaded
 
     monkeypatch.setattr(phi, "load", only_vgg)
     assert [each.name for each in measuring._distances(by_features)] == ["vgg19_conv5_4_distance"]
+
+
+def test_weights_that_are_not_there_or_not_the_runs_are_no_distance_less(enlarging, stand_in, monkeypatch):
+    config, _ = enlarging
+    for content in (Content("vgg19", "conv5_4"), Content("efficientnet-lite0", "3")):
+        noted = dataclasses.replace(config, content=dataclasses.replace(content, weights_sha256="0" * 64))
+        assert len(measuring._distances(noted)) >= 2
+        other = dataclasses.replace(config, content=dataclasses.replace(content, weights_sha256="1" * 64))
+        with pytest.raises(UserError, match=r"0000, but --content\.weights-sha256 is 1111"):
+            measuring._distances(other)
+
+    def broken(network, layer, weights):
+        raise UserError(f"{network} is cut short")
+
+    monkeypatch.setattr(phi, "load", broken)
+    with pytest.raises(UserError, match="efficientnet-lite0 is cut short"):
+        measuring._distances(config)
