@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 
 from infogan_jax.command_line import choices, command, parse, program, say
-from infogan_jax.config import Config, differences, flag, limits, to_json, validate
+from infogan_jax.config import Config, SuperResolutionConfig, differences, flag, limits, to_json, validate
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.errors import UserError
@@ -189,6 +189,9 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
         _together(options, lambda: _hold(runs, held))
         if processes.first():
             print(f"run folder: {options.folder}", flush=True)
+            if isinstance(config, SuperResolutionConfig) and config.content.has_features:
+                content = config.content
+                print(f"weights of {content.error}: sha256 {content.weights_sha256}", flush=True)
         groups = grouped(runs, together=options.together)
         stopped, failed = train_all(groups, dataset, devices, options.profile, options.wandb)
         if options.distributed:
@@ -237,8 +240,7 @@ def _checked(
 
     memory.check_data(sources.nbytes(config.data), sources.fewer(config.data))
     devices = _devices(config, options.require_accelerator)
-    for run in runs:
-        check_arrays(run)
+    runs = [check_arrays(run) for run in runs]
     if options.wandb is not None:
         from infogan_jax.training.writers import wandb_module
 
@@ -353,8 +355,7 @@ def _resumed_run(options: _TrainOptions, argv: list[str], experiment: str | None
     if experiment not in (None, stored.experiment):
         raise UserError(f"{folder} is a run of {stored.experiment}, not of {experiment}")
     config = _parse_train(stored.experiment, stored, argv).config
-    check_resumed(stored, config, folder, step)
-    return Run(config, folder, step)
+    return Run(check_resumed(stored, config, folder, step), folder, step)
 
 
 def _devices(config: Config, require_accelerator: bool) -> "list[jax.Device]":

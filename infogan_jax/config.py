@@ -189,6 +189,9 @@ class Content:
     weights: Path | None = None
     """Of vgg19: the file with its weights, torchvision's .pth or .safetensors or Keras' .h5. Those of
     efficientnet-lite0 come from the extra features."""
+    weights_sha256: str = ""
+    """Of features: the SHA-256 of the file with the weights, in place of which no other is used. A new run
+    notes it by itself."""
     rescale: float = 1.0
     """Of features: what they are multiplied by before they are compared."""
 
@@ -354,6 +357,11 @@ def _validate_superresolution(config: SuperResolutionConfig) -> None:
         raise UserError(
             f"--content.layer is {content.layer!r}, but --content.error is {content.error}: name a layer for "
             "the features of a network, and none for pixels"
+        )
+    if content.weights_sha256 and not content.has_features:
+        raise UserError(
+            f"--content.weights-sha256 is given, but --content.error is {content.error}: only features have "
+            "weights, so leave it out"
         )
     if content.weights and content.error != "vgg19":
         raise UserError(

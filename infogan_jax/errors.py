@@ -1,4 +1,4 @@
-"""The one exception for input that a user can put right."""
+"""The exceptions for what a user can put right."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,7 @@ class UserError(ValueError):
 
     The command lines print it as it is and exit with status 2.
     """
+
+
+class NotInstalled(UserError):
+    """An extra is missing, which the line names: what doesn't need it can be done all the same."""

@@ -8,6 +8,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+ROUNDING_ERROR = 1 / 12 / 255**2
+"""Mean squared error of rounding to bytes, of values in [0, 1]. Images are known no better than that, so a
+PSNR counts no error as smaller: it is at most 58.92 dB, and finite where two images are equal."""
+
+SSIM_WINDOW = 11
+"""Side in pixels of the windows of the structural similarity."""
+
+BORDER = 4
+"""Pixels left out at each side where an enlarged image is compared with the true one: SRGAN's paper's."""
+
+SMALLEST_COMPARED = SSIM_WINDOW + 2 * BORDER
+"""Pixels at a side that such a comparison takes."""
+
 
 def to_uint8(images: np.ndarray, low: float, high: float) -> np.ndarray:
     """Brings images from a network's range to bytes; what lies outside the range is clipped.

@@ -121,22 +121,21 @@ def train(config: Config, run_dir: str | Path, *, resume: bool = False, progress
     if resume and run_folder.steps(folder):
         start, _ = run_folder.newest_whole(folder)
         check_writable(folder)
-        check_resumed(run_folder.config(folder, start), config, folder, start)
+        config = check_resumed(run_folder.config(folder, start), config, folder, start)
     else:
         check_new_folder(folder)
     check_images(config, sources.check(config.data))
     memory.check_data(sources.nbytes(config.data), sources.fewer(config.data))
     devices = jax.local_devices()
     check_batch(config.train, devices)
-    run = run_folder.Run(config, folder, start)
-    check_arrays(run)
+    run = check_arrays(run_folder.Run(config, folder, start))
     dataset = sources.load(config.data)
     memory.check(config, dataset.train.images, devices)
     console = Console(stderr=True, quiet=not progress)
     with holding(run, partial(console.out, highlight=False)):
         stopped = loop.train([run], dataset, devices=devices, console=console)
     step = run_folder.find_step(folder)
-    return Training(folder, config, step, read_records(folder), stopped.name if stopped else None)
+    return Training(folder, run.config, step, read_records(folder), stopped.name if stopped else None)
 
 
 def evaluate(run_dir: str | Path, *, step: int | None = None) -> Evaluation:

@@ -117,6 +117,26 @@ def test_a_folder_in_which_a_run_only_began_is_taken(tmp_path, monkeypatch):
     assert len(begun) == 1
 
 
+def test_a_feature_networks_weights_are_told_and_noted_before_the_first_step(tmp_path, monkeypatch, capsys):
+    from infogan_jax.networks.features import efficientnet_lite0, phi
+    from infogan_jax.training import loop
+
+    begun = []
+    monkeypatch.setattr(loop, "train", lambda runs, *_, **__: begun.extend(runs) or signal.SIGTERM)
+    monkeypatch.setattr(phi, "load", lambda *_: efficientnet_lite0.EfficientNetLite0({}, "12" * 32))
+    monkeypatch.chdir(tmp_path)
+    Path("photographs").mkdir()
+    for i in range(2):
+        pixels = np.random.default_rng(i).integers(0, 256, (20, 20, 3), np.uint8)
+        Image.fromarray(pixels).save(f"photographs/{i}.png")
+    options = "--data.folder photographs --data.crop 16 --low-crop 4 --no-compilation-cache"
+    features = "--content.error efficientnet-lite0 --content.layer 3"
+    assert cli.train(f"wildlife-content {options} {features}".split()) == 143
+    lines = capsys.readouterr().out.splitlines()
+    assert f"weights of efficientnet-lite0: sha256 {'12' * 32}" in lines
+    assert [run.config.content.weights_sha256 for run in begun] == ["12" * 32]
+
+
 REFUSED = {
     "experiment misspelt": (
         "mnst",
@@ -228,6 +248,18 @@ REFUSED = {
     "features without a layer": (
         "wildlife-content --content.error efficientnet-lite0",
         "--content.layer is ''",
+    ),
+    "weights of pixels": (
+        "wildlife-content --content.weights-sha256 0",
+        "--content.weights-sha256 is given, but --content.error is l2: only features have weights",
+    ),
+    "held-out images too small": (
+        "wildlife-content --data.folder colours --data.crop 8 --low-crop 1",
+        "colours/a.png is held out and has 9 pixels at a side, of 20 that it takes to measure the run",
+    ),
+    "images too small": (
+        "wildlife-content --data.folder colours --data.crop 0 --data.size 19 --low-crop 4",
+        "photographs is held out and has 19 pixels at a side, of 20",
     ),
     "vgg without weights": (
         f"srgan --init-from run {SMALL_CROPS}",

@@ -3,9 +3,10 @@
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ _TEST_EVERY = 5
 """Every fifth file is held out, in the order of the names, of each class by itself."""
 
 _SHOWN = 3
+
+T = TypeVar("T")
 
 
 def image_shape(
@@ -156,15 +159,45 @@ def held_out(folder: Path | None, *, skip_unreadable: bool = False) -> Iterator[
     Raises:
         UserError: a file can't be read.
     """
+    return (
+        pixels for _, pixels in _of_held_out(folder, partial(image_files.read, channels=3), skip_unreadable)
+    )
+
+
+def held_out_sides(folder: Path | None, *, skip_unreadable: bool = False) -> Iterator[tuple[Path, int, int]]:
+    """The files for testing and their sides, from their headers alone.
+
+    Args:
+        folder: as in `held_out`.
+        skip_unreadable: as in `held_out`.
+
+    Yields:
+        The file and its sides in pixels.
+
+    Raises:
+        UserError: a file can't be read.
+    """
+    return ((path, *sides) for path, sides in _of_held_out(folder, image_files.sides, skip_unreadable))
+
+
+def _of_held_out(
+    folder: Path | None, read: Callable[[Path], T], skip_unreadable: bool
+) -> Iterator[tuple[Path, T]]:
     layout = _layout(folder)
     for file in layout.files:
         if file.split != "test":
             continue
         try:
-            yield image_files.read(file.path, channels=3)
+            yield file.path, read(file.path)
         except image_files.Unreadable as reason:
             if not skip_unreadable:
                 raise _unreadable(layout.folder, {file.path: str(reason)}) from reason
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All image files that `load` could read in a directory, whether it is laid out as `load` says or not."""
+    images, folders = _listed(folder)
+    return [*images, *(image for each in folders for image in _members(each))]
 
 
 def files_in(folder: Path) -> list[Path]:

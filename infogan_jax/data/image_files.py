@@ -3,6 +3,8 @@
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,27 @@ def read(file: Path, channels: int | None = None) -> np.ndarray:
         Unreadable: the file is empty, damaged, no such image, no file at all, or has more than `MAX_PIXELS`.
             The message is the reason.
     """
+    with _opened(file) as image:
+        grey = image.mode in _GREY if channels is None else channels == 1
+        pixels = np.asarray(_opaque(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB"))
+    if not pixels.size:
+        raise Unreadable("no pixels")
+    return pixels.reshape(*pixels.shape[:2], 1 if grey else 3)
+
+
+def sides(file: Path) -> tuple[int, int]:
+    """Height and width of a file's image before it is turned upright, from the header alone.
+
+    Raises:
+        Unreadable: as `read`, where the header says so.
+    """
+    with _opened(file) as image:
+        return image.height, image.width
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    """An image of which the header has been read; what is wrong with the rest is `Unreadable` too."""
     try:
         if not file.is_file():
             raise Unreadable("no regular file")
@@ -61,15 +84,11 @@ def read(file: Path, channels: int | None = None) -> np.ndarray:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=_FORMATS) as image:
                 check_size(image)
-                grey = image.mode in _GREY if channels is None else channels == 1
-                pixels = np.asarray(_opaque(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB"))
+                yield image
     except UnidentifiedImageError as error:
         raise Unreadable("no PNG, JPEG, BMP or PGM") from error
     except DAMAGE as error:
         raise Unreadable(reason(error)) from error
-    if not pixels.size:
-        raise Unreadable("no pixels")
-    return pixels.reshape(*pixels.shape[:2], 1 if grey else 3)
 
 
 def reason(error: BaseException) -> str:

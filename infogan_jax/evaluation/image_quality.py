@@ -1,14 +1,20 @@
 """How close an enlarged image is to the true one, on its luma, as super-resolution papers measure it."""
 
+import math
+
 import dm_pix
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from infogan_jax.images import ROUNDING_ERROR, SSIM_WINDOW
+
 # Of R'G'B' from 0 to 255 to luma from 16 to 235.
 _LUMA = np.array([65.481, 128.553, 24.966], np.float32) / 255
 _BLACK = np.float32(16)
 _PEAK = 255.0
+
+_MOST = -10 * math.log10(ROUNDING_ERROR)
 
 
 def luma(images: np.ndarray) -> Array:
@@ -36,7 +42,10 @@ def luma(images: np.ndarray) -> Array:
 def y_psnr(made: np.ndarray, true: np.ndarray, *, border: int) -> float:
     """Peak signal-to-noise ratio of the luma, the border left out.
 
-        10 log10(255^2 / mean (Y'_made - Y'_true)^2)
+        10 log10(255^2 / max(mean (Y'_made - Y'_true)^2, 1/12))
+
+    No error counts as less than that of rounding to bytes: one flat image that is made exactly would
+    otherwise make the mean over many infinite.
 
     Args:
         made: an image, uint8 [height, width, 3].
@@ -44,7 +53,7 @@ def y_psnr(made: np.ndarray, true: np.ndarray, *, border: int) -> float:
         border: pixels left out at each side.
 
     Returns:
-        In dB; infinite where the lumas are equal.
+        In dB, at most 58.92, which equal lumas have.
 
     Raises:
         ValueError: the shapes differ, or nothing is left inside the border.
@@ -53,7 +62,7 @@ def y_psnr(made: np.ndarray, true: np.ndarray, *, border: int) -> float:
         Ledig et al. 2017, section 3.1: on the y-channel, of images without a strip of 4 pixels.
     """
     a, b = _inside(made, true, border)
-    return float(dm_pix.psnr(a / _PEAK, b / _PEAK))
+    return min(float(dm_pix.psnr(a / _PEAK, b / _PEAK)), _MOST)
 
 
 def y_ssim(made: np.ndarray, true: np.ndarray, *, border: int) -> float:
@@ -76,7 +85,7 @@ def y_ssim(made: np.ndarray, true: np.ndarray, *, border: int) -> float:
         Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", eq. 13.
     """
     a, b = _inside(made, true, border)
-    if min(a.shape[:2]) < 11:
+    if min(a.shape[:2]) < SSIM_WINDOW:
         raise ValueError(f"{a.shape[0]} x {a.shape[1]} pixels inside the border: SSIM needs 11 x 11 or more")
     return float(dm_pix.ssim(a, b, max_val=_PEAK))
 

@@ -10,24 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from infogan_jax.config import SuperResolutionConfig
+from infogan_jax.config import Content, SuperResolutionConfig
 from infogan_jax.data import folder as image_folder
 from infogan_jax.data.bicubic import enlarge, low_resolution
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.errors import UserError
+from infogan_jax.errors import NotInstalled
 from infogan_jax.evaluation.curves import training_curves
 from infogan_jax.evaluation.enlargement import enlarge_image
 from infogan_jax.evaluation.image_quality import y_psnr, y_ssim
 from infogan_jax.evaluation.report import Measurement, Metrics, rounded
-from infogan_jax.images import save_png, tile, to_uint8
+from infogan_jax.images import BORDER, save_png, tile, to_uint8
 from infogan_jax.networks.features import phi
 from infogan_jax.tasks import superresolution
 from infogan_jax.tasks.superresolution import State
 from infogan_jax.training.logging import Record
 from losses.perceptual import feature_content_error
-
-BORDER = 4
-"""Pixels left out at each side: the paper's."""
 
 _STAGES = ("3", "5")
 """Of EfficientNet-Lite0: maps of a quarter and a sixteenth of the image's sides."""
@@ -198,17 +195,21 @@ def _held_out(config: SuperResolutionConfig, dataset: Dataset) -> Iterable[np.nd
 
 
 def _distances(config: SuperResolutionConfig) -> list[_Distance]:
-    """The feature distances that can be measured: by the run's own layer, and by EfficientNet-Lite0's."""
-    wanted: dict[tuple[str, str], Path | None] = {("efficientnet-lite0", stage): None for stage in _STAGES}
+    """The feature distances that can be measured: by the run's own layer, and by EfficientNet-Lite0's.
+
+    Raises:
+        UserError: the weights that the run was trained with aren't there or aren't the same.
+    """
+    wanted = {("efficientnet-lite0", stage): Content("efficientnet-lite0", stage) for stage in _STAGES}
     content = config.content
     if content.has_features:
-        wanted[content.error, content.layer] = content.weights
+        wanted[content.error, content.layer] = content
     found = []
-    for (network, layer), weights in wanted.items():
+    for (network, layer), each in wanted.items():
         try:
-            loaded = phi.load(network, layer, weights)
-        except UserError:
-            # Without the extra, or the file: what needs neither is measured all the same.
+            loaded = superresolution.load_features(each)
+        except NotInstalled:
+            # What needs no extra is measured all the same.
             continue
         compare = partial(_distance, network, layer, loaded.params)
         found.append(_Distance(f"{network.replace('-', '_')}_{layer}_distance", compare, loaded.sha256))

@@ -23,12 +23,15 @@ import numpy as np
 import optax
 from jax import Array
 
-from infogan_jax.config import SuperResolutionConfig
+from infogan_jax.config import Content, SuperResolutionConfig
 from infogan_jax.data.bicubic import enlarge, low_resolution
 from infogan_jax.data.crops import crop, draw_crops
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.images import to_uint8
+from infogan_jax.errors import UserError
+from infogan_jax.images import ROUNDING_ERROR, to_uint8
 from infogan_jax.networks.features import phi
+from infogan_jax.networks.features.efficientnet_lite0 import EfficientNetLite0
+from infogan_jax.networks.features.vgg19 import VGG19
 from infogan_jax.networks.superresolution import Discriminator, Generator
 from infogan_jax.tasks.replica import (
     AXIS,
@@ -121,10 +124,25 @@ def constants(config: SuperResolutionConfig) -> tuple[Any, ...]:
     Raises:
         UserError: they aren't there or can't be used, or the network has no such layer.
     """
-    content = config.content
-    if not content.has_features:
+    if not config.content.has_features:
         return ()
-    return (phi.load(content.error, content.layer, content.weights).params,)
+    return (load_features(config.content).params,)
+
+
+def load_features(content: Content) -> VGG19 | EfficientNetLite0:
+    """The feature network of a content error by features.
+
+    Raises:
+        UserError: its weights aren't there, can't be used, or aren't those that the configuration notes; or
+            the network has no such layer.
+    """
+    loaded = phi.load(content.error, content.layer, content.weights)
+    if content.weights_sha256 not in ("", loaded.sha256):
+        raise UserError(
+            f"{content.weights or f'the weights of {content.error}'} has the SHA-256 {loaded.sha256}, but "
+            f"--content.weights-sha256 is {content.weights_sha256}: put the file of that hash in its place"
+        )
+    return loaded
 
 
 def content_error(config: SuperResolutionConfig, made: Array, true: Array, *features: Any) -> Array:
@@ -248,8 +266,11 @@ def _pairs(config: SuperResolutionConfig, key: Array, images: Array, part: Part)
 
 
 def _psnr(made: Array, true: Array) -> Array:
-    """Peak signal-to-noise ratio in dB of images in [-1, 1], by all their numbers, [batch]."""
-    return -10 * jnp.log10(reconstruction.l2_mean(_unit(made), _unit(true)))
+    """Peak signal-to-noise ratio in dB of images in [-1, 1], by all their numbers, [batch].
+
+    A black crop can be made without any error: by `ROUNDING_ERROR` its ratio is finite all the same.
+    """
+    return -10 * jnp.log10(jnp.maximum(reconstruction.l2_mean(_unit(made), _unit(true)), ROUNDING_ERROR))
 
 
 def super_resolve(config: SuperResolutionConfig, params: Any, stats: Any, images: Array) -> Array:

@@ -1,6 +1,7 @@
 """What is wrong with a training that is asked for, found before anything is written or takes long."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from infogan_jax.config import (
     differences,
     flag,
 )
+from infogan_jax.data import folder as image_folder
 from infogan_jax.errors import UserError
+from infogan_jax.images import SMALLEST_COMPARED
 from infogan_jax.networks.tables import SuperResolution
 from infogan_jax.training import run_folder
 from infogan_jax.training.run_folder import Run
@@ -30,7 +33,7 @@ MAY_CHANGE = {
 }
 
 
-def check_resumed(stored: Config, config: Config, folder: Path, step: int) -> None:
+def check_resumed(stored: Config, config: Config, folder: Path, step: int) -> Config:
     """Whether a run can go on as it is asked to.
 
     Args:
@@ -39,15 +42,21 @@ def check_resumed(stored: Config, config: Config, folder: Path, step: int) -> No
         folder: the run's folder.
         step: its newest checkpoint's.
 
+    Returns:
+        What it goes on with, which notes the weights of a feature network that it was begun with.
+
     Raises:
         UserError: a setting differs that can't change, or the training is past the steps asked for.
     """
+    if isinstance(config, SuperResolutionConfig) and isinstance(stored, SuperResolutionConfig):
+        config = _noting(config, config.content.weights_sha256 or stored.content.weights_sha256)
     changed = [path for path in differences(stored, config) if path not in MAY_CHANGE]
     if changed:
         allowed = ", ".join(sorted(map(flag, MAY_CHANGE)))
         raise UserError(f"{', '.join(map(flag, changed))} can't change in a resumed run; {allowed} can")
     if config.train.steps < step:
         raise UserError(f"{folder} is at step {step} already: --train.steps must be {step} or more")
+    return config
 
 
 def check_new_folder(folder: Path) -> None:
@@ -109,26 +118,32 @@ def check_images(config: Config, there: tuple[int, int, int]) -> None:
         )
 
 
-def check_arrays(run: Run) -> None:
+def check_arrays(run: Run) -> Run:
     """Whether a run can use the earlier run and the other network's weights that it names.
 
     Args:
         run: the run.
 
+    Returns:
+        The run, its configuration noting which weights they are.
+
     Raises:
         UserError: it can't, or one that it needs isn't named.
     """
-    # Late: the tasks are slow to import, and a mistyped option shall be told at once.
-    from infogan_jax.tasks.registry import constants_of
-
     config = run.config
-    if isinstance(config, SuperResolutionConfig) and config.adversarial_weight and config.init_from is None:
+    if not isinstance(config, SuperResolutionConfig):
+        return run
+    # Late: the tasks are slow to import, and a mistyped option shall be told at once.
+    from infogan_jax.tasks.superresolution import load_features
+
+    if config.adversarial_weight and config.init_from is None:
         raise UserError(
             f"--init-from is missing: {config.experiment} goes on from a run by content alone; train that "
             f"first ({program()} wildlife-content) and name its folder"
         )
-    constants_of(config)
-    if run.resume_from is None and isinstance(config, SuperResolutionConfig) and config.init_from:
+    if config.content.has_features:
+        run = run._replace(config=_noting(config, load_features(config.content).sha256))
+    if run.resume_from is None and config.init_from:
         folder = run_folder.of_seed(config.init_from, config.seed)
         try:
             earlier = run_folder.config(folder, run_folder.find_step(folder))
@@ -144,6 +159,11 @@ def check_arrays(run: Run) -> None:
                 f"--init-from {folder} has a generator of {_sizes(theirs)}, this run one of {_sizes(mine)}: "
                 "give both the same --networks options"
             )
+    return run
+
+
+def _noting(config: SuperResolutionConfig, sha256: str) -> SuperResolutionConfig:
+    return replace(config, content=replace(config.content, weights_sha256=sha256))
 
 
 def _check_photographs(config: SuperResolutionConfig, there: tuple[int, int, int]) -> None:
@@ -159,6 +179,18 @@ def _check_photographs(config: SuperResolutionConfig, there: tuple[int, int, int
             f"but {config.data.name} has images of {_by(there)}: lower it to "
             f"{min(there[:2]) // config.networks.factor}, or raise --data.crop"
         )
+    # What is held out is measured at the end, files whole where a folder's are cut.
+    data = config.data
+    measured: Iterable[tuple[object, int, int]] = [(data.name, *there[:2])]
+    if data.source == "folder" and data.crop:
+        measured = image_folder.held_out_sides(data.folder, skip_unreadable=data.skip_unreadable)
+    least = -(-SMALLEST_COMPARED // config.networks.factor) * config.networks.factor
+    for name, height, width in measured:
+        if min(height, width) < least:
+            raise UserError(
+                f"{name} is held out and has {min(height, width)} pixels at a side, of {least} that it takes "
+                "to measure the run: take larger images"
+            )
 
 
 def _sizes(networks: SuperResolution) -> str:

@@ -297,3 +297,17 @@ def test_images_may_lie_a_folder_deeper_and_become_grey(tmp_path):
     dataset = folder.load(tmp_path, 0, "chairs", size=8, grey=True)
     assert dataset.image_shape == (8, 8, 1) and dataset.num_classes == 2
     np.testing.assert_array_equal(dataset.train.labels, [0] * 4 + [1] * 4)
+
+
+def test_sides_of_what_is_held_out_and_every_file_below(tmp_path):
+    for i in range(7):
+        Image.fromarray(np.zeros((5, 7 + i), np.uint8)).save(tmp_path / f"{i}.png")
+    assert list(folder.held_out_sides(tmp_path)) == [(tmp_path / "0.png", 5, 7), (tmp_path / "5.png", 5, 12)]
+    (tmp_path / "5.png").write_bytes(b"nothing")
+    assert len(list(folder.held_out_sides(tmp_path, skip_unreadable=True))) == 1
+    with pytest.raises(UserError, match=r"can't read 1 of its image files: 5\.png"):
+        list(folder.held_out_sides(tmp_path))
+    # `load` would refuse this layout.
+    (tmp_path / "bears/renders").mkdir(parents=True)
+    (tmp_path / "0.png").rename(tmp_path / "bears/renders/0.png")
+    assert {file.name for file in folder.files_below(tmp_path)} == {f"{i}.png" for i in range(7)}

@@ -159,3 +159,13 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path, form):
             assert str(reason) and "\n" not in str(reason)
             refusals += 1
     assert refusals > 10
+
+
+def test_sides_are_read_from_the_header_alone(tmp_path):
+    file = tmp_path / "a.png"
+    Image.fromarray(COLOUR).save(file)
+    file.write_bytes(file.read_bytes()[:60])
+    assert image_files.sides(file) == (5, 7)
+    file.write_bytes(b"nothing")
+    with pytest.raises(Unreadable, match="no PNG"):
+        image_files.sides(file)

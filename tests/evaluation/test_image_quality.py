@@ -33,7 +33,15 @@ def test_psnr_is_that_of_the_mean_squared_difference_of_lumas():
     # A luma off by 219 / 255 of one step everywhere.
     grey = np.full((9, 9, 3), 100, np.uint8)
     assert y_psnr(grey + np.uint8(1), grey, border=2) == pytest.approx(20 * np.log10(255**2 / 219), abs=1e-3)
-    assert y_psnr(true, true, border=4) == np.inf
+
+
+def test_psnr_counts_no_error_as_less_than_that_of_rounding_to_bytes():
+    _, true = pair()
+    # 10 log10(12 255^2).
+    assert y_psnr(true, true, border=4) == pytest.approx(58.92, abs=0.005)
+    almost = true.copy()
+    almost[10, 10, 2] ^= 1
+    assert y_psnr(almost, true, border=4) == y_psnr(true, true, border=4)
 
 
 # By scikit-image 0.26 on the luma of `pair` as float64, without the border:

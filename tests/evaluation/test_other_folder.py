@@ -10,6 +10,7 @@ from infogan_jax.evaluation import other_folder
 from infogan_jax.evaluation import superresolution as measuring
 from infogan_jax.evaluation.image_quality import y_psnr
 from infogan_jax.evaluation.other_folder import evaluate_on
+from infogan_jax.evaluation.report import Measurement
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -73,7 +74,36 @@ def test_a_folder_of_which_not_all_can_be_measured_is_refused(enlarging_run, pho
 def test_the_folder_that_the_run_was_trained_on_is_refused(enlarging_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "earlier").mkdir()
-    with pytest.raises(UserError, match=r"earlier, on which .*run was trained: leave it out"):
-        evaluate_on(enlarging_run, tmp_path / "earlier")
+    (tmp_path / "earlier/bears").mkdir()
+    for name in ("earlier", "earlier/bears", "earlier/bears/.."):
+        with pytest.raises(UserError, match=r"in earlier, on which .*run was trained: leave it out"):
+            evaluate_on(enlarging_run, tmp_path / name)
     with pytest.raises(UserError, match="nowhere is no directory: name one that holds images"):
         evaluate_on(enlarging_run, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_an_image_that_the_run_was_trained_on_is_refused_by_any_name(
+    enlarging_run, photographs, tmp_path, monkeypatch, link
+):
+    folder, _ = photographs
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "earlier/bears").mkdir(parents=True)
+    trained = tmp_path / "earlier/bears/1.png"
+    trained.write_bytes((folder / "a.png").read_bytes())
+    monkeypatch.setattr(other_folder, "measure_images", None)
+    getattr(folder / "d.png", link)(trained)
+    with pytest.raises(UserError, match=r"set5, whose d\.png is in earlier, on which .*run was trained"):
+        evaluate_on(enlarging_run, folder)
+
+
+def test_folders_of_one_name_have_figures_of_their_own(enlarging_run, photographs, tmp_path, monkeypatch):
+    folder, _ = photographs
+    other = tmp_path / "other" / folder.name
+    other.mkdir(parents=True)
+    (other / "a.png").write_bytes((folder / "a.png").read_bytes())
+    monkeypatch.setattr(other_folder, "measure_images", lambda *_, **__: Measurement({}, [], [], [], [], []))
+    places = [evaluate_on(enlarging_run, each)[1] for each in (folder, other, folder, other)]
+    assert [place.name for place in places] == ["on-set5", "on-set5-2"] * 2
+    for place, each in zip(places, (folder, other), strict=False):
+        assert json.loads((place / "metrics.json").read_text())["folder"] == str(each)

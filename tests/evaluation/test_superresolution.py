@@ -10,7 +10,7 @@ from PIL import Image
 from infogan_jax.config import Content
 from infogan_jax.data.bicubic import low_resolution
 from infogan_jax.data.dataset import Dataset, Split
-from infogan_jax.errors import UserError
+from infogan_jax.errors import NotInstalled, UserError
 from infogan_jax.evaluation import superresolution as measuring
 from infogan_jax.evaluation.enlargement import enlarge_image
 from infogan_jax.evaluation.evaluate import evaluate
@@ -58,7 +58,7 @@ def test_an_enlarger_gets_the_figures_that_it_must(enlarging, colours, stand_in)
     (distance,) = measuring._distances(enlarging[0])[:1]
     scores = measuring.score_images(ways, iter(images), 2, [distance])
     assert scores["images"] == 2
-    assert scores["y_psnr"]["perfect"] == scores["y_psnr"]["border"] == np.inf
+    assert scores["y_psnr"]["perfect"] == scores["y_psnr"]["border"] == pytest.approx(58.92, abs=0.005)
     assert scores["y_ssim"]["perfect"] == pytest.approx(1, abs=1e-5)
     psnr, features = [], []
     for i, true in enumerate(truths):
@@ -71,6 +71,16 @@ def test_an_enlarger_gets_the_figures_that_it_must(enlarging, colours, stand_in)
     measured = scores[distance.name]
     assert measured["perfect"] == 0 and measured["border"] > 0.1
     assert measured["lighter"] == pytest.approx(np.mean(features), rel=1e-3)
+
+
+def test_a_black_image_among_others_leaves_every_figure_finite(enlarging, colours, stand_in):
+    config, state = enlarging
+    ways = measuring.enlargers(config, state)
+    images = [np.zeros((20, 20, 3), np.uint8), colours(20, 20)]
+    scores = measuring.score_images({"bicubic": ways["bicubic"]}, images, 2, measuring._distances(config))
+    # RFC 8259 has no infinity.
+    json.dumps(scores, allow_nan=False)
+    assert 29.46 < scores["y_psnr"]["bicubic"] < 58.92
 
 
 def test_the_ways_of_enlarging_are_what_their_names_say(enlarging, colours):
@@ -156,8 +166,25 @@ def test_a_distance_is_of_each_layer_that_can_be_had_and_named_for_it(enlarging,
 
     def only_vgg(network, layer, weights):
         if network != "vgg19":
-            raise UserError("the extra features is missing")
+            raise NotInstalled("the extra features is missing")
         return Loaded
 
     monkeypatch.setattr(phi, "load", only_vgg)
     assert [each.name for each in measuring._distances(by_features)] == ["vgg19_conv5_4_distance"]
+
+
+def test_weights_that_are_not_there_or_not_the_runs_are_no_distance_less(enlarging, stand_in, monkeypatch):
+    config, _ = enlarging
+    for content in (Content("vgg19", "conv5_4"), Content("efficientnet-lite0", "3")):
+        noted = dataclasses.replace(config, content=dataclasses.replace(content, weights_sha256="0" * 64))
+        assert len(measuring._distances(noted)) >= 2
+        other = dataclasses.replace(config, content=dataclasses.replace(content, weights_sha256="1" * 64))
+        with pytest.raises(UserError, match=r"0000, but --content\.weights-sha256 is 1111"):
+            measuring._distances(other)
+
+    def broken(network, layer, weights):
+        raise UserError(f"{network} is cut short")
+
+    monkeypatch.setattr(phi, "load", broken)
+    with pytest.raises(UserError, match="efficientnet-lite0 is cut short"):
+        measuring._distances(config)

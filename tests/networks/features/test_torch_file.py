@@ -68,6 +68,53 @@ def test_a_pickle_without_sense_is_refused(holding, opcodes):
         torch_file.read(holding(opcodes))
 
 
+DEEP = b"N" + b"\x85" * 150_000
+WIDE = b"N" + b"q\x00h\x00\x86" * 60
+"""None in 150,000 tuples, and in 2^60: to hash the one takes all of the stack, the other a lifetime."""
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        b"}" + DEEP + b"Ns.",
+        b"}" + WIDE + b"Ns.",
+        b"}(" + WIDE + b"Nu.",
+        b"ccollections\nOrderedDict\n(](](" + WIDE + b"NeetR.",
+        WIDE + b"U\x01a\x93)R.",
+        WIDE + b")R.",
+        b"(U\x07storage" + WIDE + b"U\x010K\x00K\x01tQ.",
+        b"(U\x07storagectorch\nFloatStorage\n" + WIDE + b"K\x00K\x01tQ.",
+        b"(" + WIDE + b"ctorch\nQInt8Storage\nU\x010K\x00K\x01tQ.",
+    ],
+    ids=["deep", "item", "items", "pairs", "module", "called", "type", "key", "kind"],
+)
+def test_objects_without_end_are_refused_unlooked_at(holding, opcodes):
+    with pytest.raises(ValueError, match=r"other keys|a name must be|no size|of type"):
+        torch_file.read(holding(opcodes))
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        b"N" + b"\x85" * 1000 + b".",
+        # A hundred pairs, made a dict again and again.
+        b"(](" + b"](K\x01Ne" * 100 + b"etq\x00" + b"ccollections\nOrderedDict\nh\x00R" * 100 + b".",
+    ],
+    ids=["opcodes", "copies"],
+)
+def test_a_pickle_of_too_many_steps_is_refused(holding, opcodes, monkeypatch):
+    monkeypatch.setattr(torch_file, "_MOST_STEPS", 1000)
+    with pytest.raises(ValueError, match="its pickle takes more than 1,000 steps"):
+        torch_file.read(holding(opcodes))
+
+
+def test_the_older_container_has_its_storages_by_name(tmp_path, torch_legacy):
+    path = tmp_path / "a.pth"
+    torch_legacy(path, {}, b"}.](" + WIDE + b"e.")
+    with pytest.raises(ValueError, match="the list of its storages is not that of its tensors"):
+        torch_file.read(path)
+
+
 def test_other_objects_are_refused(holding):
     with pytest.raises(ValueError, match="holds a list, not tensors by name"):
         torch_file.read(holding(pickle.dumps([1, 2], 2)))
@@ -109,12 +156,13 @@ def test_views_and_parameters_of_old_files(holding):
         tensor(storage(), 0, (7,), (1,)),
         tensor(storage(), 3, (2, 2), (2, 1)),
         tensor(storage(), 0, (2, 3), (1,)),
+        tensor(storage(), 0, (1,), (0,)).replace(b"(K\x00t", b"(\x8a\x09" + bytes(8) + b"\x01t"),
         tensor(storage(7), 0, (2,), (1,)),
         tensor(storage(kind=b"QInt8Storage"), 0, (2,), (1,)),
         tensor(storage(key=b"1"), 0, (2,), (1,)),
         tensor(b"K\x01", 0, (2,), (1,)),
     ],
-    ids=["shape", "strides", "rank", "count", "kind", "key", "storage"],
+    ids=["shape", "strides", "rank", "stride", "count", "kind", "key", "storage"],
 )
 def test_tensors_outside_their_storages_are_refused(holding, value):
     with pytest.raises(ValueError):
