@@ -53,6 +53,9 @@ class _TrainOptions:
     another."""
     resume: bool = False
     """Go on from the newest checkpoint in the run's folder, with the run's own settings."""
+    resume_or_start: bool = False
+    """Go on where the run's folder has a checkpoint, as --resume does, and begin where it has none: for a
+    command that a cluster repeats."""
     require_accelerator: bool = False
     """Refuse to train where JAX finds no GPU or TPU."""
     profile: Path | None = None
@@ -161,6 +164,8 @@ def _train(argv: list[str]) -> int:
     options = _parse_train(experiment, EXPERIMENTS[experiment], rest)
     _check_seeds(options)
     _check_processes(options)
+    if options.resume and options.resume_or_start:
+        raise UserError("--resume and --resume-or-start exclude each other")
     if not options.distributed:
         return _train_parsed(options, rest, experiment if named else None)
 
@@ -172,7 +177,8 @@ def _train(argv: list[str]) -> int:
 
 def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | None) -> int:
     """Checks and trains, alone or as one of several processes."""
-    runs, devices = _together(options, lambda: _checked(options, argv, experiment))
+    resume = _goes_on(options)
+    runs, devices = _together(options, lambda: _checked(options, argv, experiment, resume=resume))
     config = runs[0].config
     dataset = _together(options, lambda: sources.load(config.data))
 
@@ -206,6 +212,27 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
     return 1 if failed else 0
 
 
+def _versions() -> list[str]:
+    """Of what must be the same where processes compute a step and save together."""
+    from importlib.metadata import version
+
+    from infogan_jax import __version__
+
+    return [version("jax"), version("jaxlib"), __version__]
+
+
+def _goes_on(options: _TrainOptions) -> bool:
+    """Whether there are runs to go on with, the same in all processes."""
+    if not options.resume_or_start:
+        return options.resume
+    begun = any(run_folder.steps(folder) for folder in options.folders.values())
+    if not options.distributed:
+        return begun
+    from infogan_jax.training import processes
+
+    return bool(processes.as_first(int(begun)))
+
+
 def _together(options: _TrainOptions, call: Callable[[], T]) -> T:
     """A check that all processes must pass."""
     if not options.distributed:
@@ -216,10 +243,10 @@ def _together(options: _TrainOptions, call: Callable[[], T]) -> T:
 
 
 def _checked(
-    options: _TrainOptions, argv: list[str], experiment: str | None
+    options: _TrainOptions, argv: list[str], experiment: str | None, *, resume: bool
 ) -> tuple[list[Run], "list[jax.Device]"]:
     """The runs and their devices; refuses what is wrong with them before anything is written or loaded."""
-    runs = _resumed(options, argv, experiment) if options.resume else _new(options)
+    runs = _resumed(options, argv, experiment) if resume else _new(options)
     for run in runs:
         validate(run.config)
     config = runs[0].config

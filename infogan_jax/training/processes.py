@@ -161,6 +161,13 @@ def check_same(what: str, *values: bytes | memoryview) -> None:
         )
 
 
+def as_first(here: int) -> int:
+    """A number as process 0 has it."""
+    if jax.process_count() == 1:
+        return here
+    return int(multihost_utils.broadcast_one_to_all(np.int32(here)))
+
+
 def any_of(here: bool) -> bool:
     """Whether something is so in this process or in another; the same in all."""
     if jax.process_count() == 1:
