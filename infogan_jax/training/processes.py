@@ -5,6 +5,7 @@ or a signal, is told to the others first.
 """
 
 import hashlib
+import inspect
 import os
 import signal
 import sys
@@ -45,8 +46,11 @@ def join(coordinator: str | None, count: int | None, index: int | None, timeout:
 
     Where the others don't come in time, the process ends: JAX waits in a place that can't be left.
     """
-    # Its handler would take SIGTERM away from `Interrupts`, which tells the others itself.
-    jax.config.update("jax_enable_preemption_service", False)
+    # JAX's handler would take SIGTERM away from `Interrupts`, which tells the others itself. jax 0.7 can't
+    # leave it out: there the one from before is put back.
+    if hasattr(jax.config, "jax_enable_preemption_service"):
+        jax.config.update("jax_enable_preemption_service", False)
+    handler = signal.getsignal(signal.SIGTERM)
     # The coordinator listens to the network only where the others come from there.
     host, _, port = (coordinator or "").rpartition(":")
     bind = f"{'127.0.0.1' if host == 'localhost' else host}:{port}" if host in _LOOPBACK else None
@@ -65,19 +69,26 @@ def join(coordinator: str | None, count: int | None, index: int | None, timeout:
             # JAX's own answer, a long one, would come later.
             initialization_timeout=timeout + 60,
             heartbeat_timeout_seconds=timeout,
-            shutdown_timeout_seconds=timeout,
             coordinator_bind_address=bind,
+            **_known_to(jax.distributed.initialize, shutdown_timeout_seconds=timeout),
         )
         there = jax.process_count()
     except (RuntimeError, ValueError, OSError) as error:
         raise UserError(f"--distributed: {_reason(error)}") from error
     finally:
         late.cancel()
+        # None: one that Python doesn't know.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if handler is None else handler)
     said = _exchanged(str(count))
     if any(each not in ("None", str(there)) for each in said):
         raise Refused(
             f"--processes is {' and '.join(dict.fromkeys(said))}, and {there} came: give all the same"
         )
+
+
+def _known_to(call: Callable[..., object], **options: int) -> dict[str, int]:
+    """Those of the options that a function has: jax 0.7 lacks some."""
+    return {name: value for name, value in options.items() if name in inspect.signature(call).parameters}
 
 
 def leave() -> None:
