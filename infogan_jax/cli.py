@@ -22,7 +22,7 @@ from infogan_jax.command_line import choices, command, parse, program, say
 from infogan_jax.config import Config, differences, flag, limits, to_json, validate
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.errors import UserError
+from infogan_jax.errors import UserError, of_system
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
 from infogan_jax.training import run_folder
 from infogan_jax.training.preparation import (
@@ -147,8 +147,7 @@ def _answer(command: Callable[[list[str]], int], argv: list[str]) -> int:
         say(f"error: {error}")
         return 2
     except OSError as error:
-        # A path that can't be looked at, a full disk: what the system says of it is the reason.
-        say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
+        say(f"error: {of_system(error)}")
         return 2
     except KeyboardInterrupt:
         # Outside the training loop, which catches signals itself, there is nothing to save.
@@ -187,8 +186,10 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
 
     with ExitStack() as held:
         if options.distributed:
+            processes.check_same("the versions of jax or infogan-jax", repr(_versions()).encode())
             told = [(to_json(run.config), str(run.folder), run.resume_from) for run in runs]
-            processes.check_same("the options", repr(told).encode())
+            how = (options.seeds, options.together)
+            processes.check_same("the options", repr((told, how)).encode())
             processes.check_same("the images", np.ascontiguousarray(dataset.train.images).data)
         at_once = len(runs) if options.together else 1
         _together(options, lambda: memory.check(config, dataset.train.images, devices, at_once))

@@ -1,4 +1,6 @@
-"""The one exception for input that a user can put right."""
+"""What ends a run with a line: input that a user can put right, numbers that aren't finite, the system."""
+
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -6,3 +8,20 @@ class UserError(ValueError):
 
     The command lines print it as it is and exit with status 2.
     """
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or gradient stopped being a finite number.
+
+    Attributes:
+        run_dir: the folder of the run in which it happened.
+    """
+
+    def __init__(self, message: str, run_dir: Path) -> None:
+        super().__init__(message)
+        self.run_dir = run_dir
+
+
+def of_system(error: OSError) -> str:
+    """A path that can't be looked at, a full disk: what the system says of it is the reason."""
+    return f"{error.filename or 'input or output'}: {error.strerror or error}"

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from infogan_jax.errors import UserError
+from infogan_jax.errors import UserError, of_system
 
 T = TypeVar("T")
 
@@ -25,6 +25,9 @@ T = TypeVar("T")
 class Refused(UserError):
     """An input that all processes refuse, whichever found it out."""
 
+
+AGAIN = 75
+"""The exit status where another process is missing: the same command may come further next time."""
 
 _MESSAGE_BYTES = 1000
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -58,7 +61,7 @@ def join(coordinator: str | None, count: int | None, index: int | None, timeout:
         f"--distributed: the processes didn't meet at {coordinator or 'an address'} in {timeout} s; all "
         "need the same --coordinator HOST:PORT and --processes N, and each a --process from 0 to N - 1"
     )
-    late = threading.Timer(timeout, lambda: _end(apart, 2))
+    late = threading.Timer(timeout, lambda: _end(apart, AGAIN))
     late.daemon = True
     late.start()
     try:
@@ -109,12 +112,17 @@ def with_others(call: Callable[[], T]) -> T:
         raise
     except UserError as error:
         _end(f"process {jax.process_index()} of {jax.process_count()}: {error}", 2)
-    except (jax.errors.JaxRuntimeError, OSError) as error:
+    except (jax.errors.JaxRuntimeError, TimeoutError, ConnectionError, ValueError) as error:
+        # In jax 0.7 what Gloo says is a ValueError.
+        if isinstance(error, ValueError) and "Gloo" not in str(error):
+            raise
         _end(
             f"process {jax.process_index()} of {jax.process_count()}: another process ended, or can't be "
             f"reached ({_reason(error)}); the checkpoints are whole: start all again with --resume",
-            1,
+            AGAIN,
         )
+    except OSError as error:
+        _end(f"process {jax.process_index()} of {jax.process_count()}: {of_system(error)}", 2)
 
 
 def _end(why: str, status: int) -> NoReturn:
@@ -134,7 +142,7 @@ def first() -> bool:
 
 
 def agreed(call: Callable[[], T]) -> T:
-    """What a function returns that may refuse its input: if it does in one process, it does in all.
+    """What a function returns that may refuse its input, or fail to read it: if one process does, all do.
 
     Args:
         call: touches no device that it shares with the others.
@@ -149,6 +157,8 @@ def agreed(call: Callable[[], T]) -> T:
         result = call()
     except UserError as error:
         refused = str(error)
+    except OSError as error:
+        refused = of_system(error)
     said = _exchanged(refused)
     if refused:
         raise Refused(refused)
