@@ -22,7 +22,7 @@ from infogan_jax.command_line import choices, command, parse, program, say
 from infogan_jax.config import Config, SuperResolutionConfig, differences, flag, limits, to_json, validate
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.errors import UserError
+from infogan_jax.errors import UserError, of_system
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
 from infogan_jax.training import run_folder
 from infogan_jax.training.preparation import (
@@ -53,6 +53,9 @@ class _TrainOptions:
     another."""
     resume: bool = False
     """Go on from the newest checkpoint in the run's folder, with the run's own settings."""
+    resume_or_start: bool = False
+    """Go on where the run's folder has a checkpoint, as --resume does, and begin where it has none: for a
+    command that a cluster repeats."""
     require_accelerator: bool = False
     """Refuse to train where JAX finds no GPU or TPU."""
     profile: Path | None = None
@@ -144,8 +147,7 @@ def _answer(command: Callable[[list[str]], int], argv: list[str]) -> int:
         say(f"error: {error}")
         return 2
     except OSError as error:
-        # A path that can't be looked at, a full disk: what the system says of it is the reason.
-        say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
+        say(f"error: {of_system(error)}")
         return 2
     except KeyboardInterrupt:
         # Outside the training loop, which catches signals itself, there is nothing to save.
@@ -161,6 +163,8 @@ def _train(argv: list[str]) -> int:
     options = _parse_train(experiment, EXPERIMENTS[experiment], rest)
     _check_seeds(options)
     _check_processes(options)
+    if options.resume and options.resume_or_start:
+        raise UserError("--resume and --resume-or-start exclude each other")
     if not options.distributed:
         return _train_parsed(options, rest, experiment if named else None)
 
@@ -172,7 +176,8 @@ def _train(argv: list[str]) -> int:
 
 def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | None) -> int:
     """Checks and trains, alone or as one of several processes."""
-    runs, devices = _together(options, lambda: _checked(options, argv, experiment))
+    resume = _goes_on(options)
+    runs, devices = _together(options, lambda: _checked(options, argv, experiment, resume=resume))
     config = runs[0].config
     dataset = _together(options, lambda: sources.load(config.data))
 
@@ -181,8 +186,10 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
 
     with ExitStack() as held:
         if options.distributed:
+            processes.check_same("the versions of jax or infogan-jax", repr(_versions()).encode())
             told = [(to_json(run.config), str(run.folder), run.resume_from) for run in runs]
-            processes.check_same("the options", repr(told).encode())
+            how = (options.seeds, options.together)
+            processes.check_same("the options", repr((told, how)).encode())
             processes.check_same("the images", np.ascontiguousarray(dataset.train.images).data)
         at_once = len(runs) if options.together else 1
         _together(options, lambda: memory.check(config, dataset.train.images, devices, at_once))
@@ -209,6 +216,27 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
     return 1 if failed else 0
 
 
+def _versions() -> list[str]:
+    """Of what must be the same where processes compute a step and save together."""
+    from importlib.metadata import version
+
+    from infogan_jax import __version__
+
+    return [version("jax"), version("jaxlib"), __version__]
+
+
+def _goes_on(options: _TrainOptions) -> bool:
+    """Whether there are runs to go on with, the same in all processes."""
+    if not options.resume_or_start:
+        return options.resume
+    begun = any(run_folder.steps(folder) for folder in options.folders.values())
+    if not options.distributed:
+        return begun
+    from infogan_jax.training import processes
+
+    return bool(processes.as_first(int(begun)))
+
+
 def _together(options: _TrainOptions, call: Callable[[], T]) -> T:
     """A check that all processes must pass."""
     if not options.distributed:
@@ -219,10 +247,10 @@ def _together(options: _TrainOptions, call: Callable[[], T]) -> T:
 
 
 def _checked(
-    options: _TrainOptions, argv: list[str], experiment: str | None
+    options: _TrainOptions, argv: list[str], experiment: str | None, *, resume: bool
 ) -> tuple[list[Run], "list[jax.Device]"]:
     """The runs and their devices; refuses what is wrong with them before anything is written or loaded."""
-    runs = _resumed(options, argv, experiment) if options.resume else _new(options)
+    runs = _resumed(options, argv, experiment) if resume else _new(options)
     for run in runs:
         validate(run.config)
     config = runs[0].config

@@ -1,4 +1,6 @@
-"""The exceptions for what a user can put right."""
+"""What ends a run with a line: input that a user can put right, numbers that aren't finite, the system."""
+
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -10,3 +12,20 @@ class UserError(ValueError):
 
 class NotInstalled(UserError):
     """An extra is missing, which the line names: what doesn't need it can be done all the same."""
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or gradient stopped being a finite number.
+
+    Attributes:
+        run_dir: the folder of the run in which it happened.
+    """
+
+    def __init__(self, message: str, run_dir: Path) -> None:
+        super().__init__(message)
+        self.run_dir = run_dir
+
+
+def of_system(error: OSError) -> str:
+    """A path that can't be looked at, a full disk: what the system says of it is the reason."""
+    return f"{error.filename or 'input or output'}: {error.strerror or error}"

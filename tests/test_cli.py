@@ -137,6 +137,33 @@ def test_a_feature_networks_weights_are_told_and_noted_before_the_first_step(tmp
     assert [run.config.content.weights_sha256 for run in begun] == ["12" * 32]
 
 
+def test_one_command_begins_a_run_and_goes_on_with_it(tmp_path, monkeypatch):
+    starts = []
+
+    def train(runs, dataset, **_):
+        starts.append([(run.config.train.steps, run.resume_from) for run in runs])
+        # A kill before the first checkpoint leaves this; afterwards there is one.
+        (runs[0].folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        if len(starts) == 2:
+            step = runs[0].folder / "checkpoints/20"
+            (step / "run").mkdir(parents=True)
+            (step / "state").mkdir()
+            stored = configuration.to_json(runs[0].config)
+            (step / "run/run.json").write_text(json.dumps({"config": stored}))
+        return signal.SIGTERM
+
+    monkeypatch.setattr(loop, "train", train)
+    monkeypatch.chdir(tmp_path)
+    line = ["--resume-or-start", "--train.steps", "40", "--train.batch", "96", "--no-compilation-cache"]
+    assert [cli.train(line) for _ in range(4)] == [143] * 4
+    assert starts == [[(40, None)], [(40, None)], [(40, 20)], [(40, 20)]]
+    # What is in the way of both is still refused.
+    assert cli.train([*line, "--train.batch", "128"]) == 2
+    Path("runs/digits-s1").mkdir()
+    Path("runs/digits-s1/thesis.txt").touch()
+    assert cli.train([*line, "--seed", "1"]) == 2
+
+
 REFUSED = {
     "experiment misspelt": (
         "mnst",
@@ -322,6 +349,7 @@ REFUSED = {
     "no seeds to resume": ("--seeds 1 2 --resume", "runs/digits/s1 is no folder"),
     "scene not there": ("heads --data.name tails", "there is no scene 'tails'; there are: sprites, heads"),
     "nothing to resume": ("--resume", "runs/digits-s0 is no folder"),
+    "resume in two ways": ("--resume --resume-or-start", "--resume and --resume-or-start exclude each other"),
     "resume from no run": ("--resume --run-dir used", "used holds no finished checkpoint"),
 }
 

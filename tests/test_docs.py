@@ -118,7 +118,7 @@ def test_links_lead_to_files(page):
 
 
 # What stands for something that the reader has: any value of its kind.
-PLACEHOLDERS = {"$run": "runs/mnist", "$resume": "--resume", "$JOB_COMPLETION_INDEX": "1", "N": "1"}
+PLACEHOLDERS = {"$JOB_COMPLETION_INDEX": "1", "N": "1"}
 
 
 def code(page):
@@ -208,6 +208,6 @@ def test_what_studies_has_the_options_that_are_named(page, command):
 def test_command_lines_are_found():
     assert ("README.md", "mnist --train.steps 5000 --run-dir runs/mnist") in commands("train.py")
     assert ("natural-images.md", "runs/wildlife/s0 --folder Set5") in commands("eval.py")
-    process = "mnist --run-dir $run --distributed --require-accelerator $resume"
+    process = "mnist --run-dir /shared/runs/mnist --resume-or-start --distributed --require-accelerator"
     assert ("distributed.md", process) in commands("train.py")
     assert ("README.md", "mnist-category --optimizer.lr-recognition 0") in settings()

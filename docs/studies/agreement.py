@@ -2,7 +2,8 @@
 
     python docs/studies/agreement.py --steps 50
 
-The devices are fake ones of this machine's CPU; processes meet on its loopback address.
+The devices are fake ones of this machine's CPU; processes meet on its loopback address. It ends with status 1
+where processes x devices that are as many in all differ by more than 1e-5.
 """
 
 import argparse
@@ -13,12 +14,44 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
 LAYOUTS = {"1": (1, 1), "2": (1, 2), "4": (1, 4), "8": (1, 8), "2 x 2": (2, 2), "4 x 1": (4, 1)}
+ALLOWED = 1e-5
+"""The largest difference between layouts of as many devices."""
+
 LOSSES = ("loss_d", "loss_g", "mi_c1", "mi_c2", "mi_c3", "invariance")
+
+
+class Found(NamedTuple):
+    """A layout's run.
+
+    Attributes:
+        losses: [steps, losses].
+        arrays: the state after the last step, by path.
+    """
+
+    losses: np.ndarray
+    arrays: dict[str, Any]
+
+    @property
+    def params(self) -> np.ndarray:
+        """All parameters, in a row."""
+        return np.concatenate([x.ravel() for path, x in self.arrays.items() if path.startswith(".params")])
+
+
+def like(name: str) -> str:
+    """The layout of one process that has as many devices."""
+    processes, devices = LAYOUTS[name]
+    return str(processes * devices)
+
+
+def apart(one: Found, other: Found) -> tuple[float, float]:
+    """The largest differences of losses and of parameters."""
+    return float(np.abs(one.losses - other.losses).max()), float(np.abs(one.params - other.params).max())
 
 
 def train(folder: Path, processes: int, devices: int, steps: int) -> None:
@@ -49,7 +82,11 @@ def train(folder: Path, processes: int, devices: int, steps: int) -> None:
 
 
 def main() -> int:
-    """Prints a table of the largest differences from one device."""
+    """Prints a table of the largest differences from one device, and from one process with as many.
+
+    Returns:
+        1 where the latter are more than what is allowed.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=50)
     options = parser.parse_args()
@@ -62,24 +99,38 @@ def main() -> int:
             folder = Path(scratch) / name.replace(" ", "")
             train(folder, processes, devices, options.steps)
             lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-            arrays = host_arrays(restore(folder, options.steps)[1])
-            params = np.concatenate([x.ravel() for path, x in arrays.items() if path.startswith(".params")])
-            found[name] = np.array([[line[loss] for loss in LOSSES] for line in lines]), params, arrays
+            losses = np.array([[line[loss] for loss in LOSSES] for line in lines])
+            found[name] = Found(losses, host_arrays(restore(folder, options.steps)[1]))
+    return table(found)
+
+
+def table(found: dict[str, Found]) -> int:
+    """Prints how far layouts are apart; returns the exit status."""
     print(
-        "layout | losses: after a step, after all | parameters: largest difference, value | bitwise equal to"
+        "layout | losses: after a step, after all | parameters: largest difference, value | "
+        "losses, parameters: from one process with as many devices | bitwise equal to"
     )
-    for name, (losses, params, arrays) in found.items():
-        apart = np.abs(losses - found["1"][0]).max(axis=1)
+    too_far = []
+    for name, this in found.items():
+        one_device = found["1"]
+        first = np.abs(this.losses - one_device.losses)[0].max()
+        losses, params = apart(this, one_device)
+        as_many = apart(this, found[like(name)])
+        if not max(as_many) <= ALLOWED:
+            too_far.append(name)
         equal = [
             other
-            for other, (_, _, others) in found.items()
-            if other != name and all(np.array_equal(arrays[path], others[path]) for path in arrays)
+            for other, that in found.items()
+            if other != name and all(np.array_equal(x, that.arrays[path]) for path, x in this.arrays.items())
         ]
+        beside = f"{as_many[0]:.1e}, {as_many[1]:.1e}" if like(name) != name else "-"
         print(
-            f"{name} | {apart[0]:.1e}, {apart.max():.1e} | {np.abs(params - found['1'][1]).max():.1e}, "
-            f"{np.abs(params).max():.2f} | {', '.join(equal) or '-'}"
+            f"{name} | {first:.1e}, {losses:.1e} | {params:.1e}, {np.abs(this.params).max():.2f} | {beside} "
+            f"| {', '.join(equal) or '-'}"
         )
-    return 0
+    if too_far:
+        print(f"more than {ALLOWED} from one process with as many devices: {', '.join(too_far)}")
+    return bool(too_far)
 
 
 if __name__ == "__main__":

@@ -239,6 +239,14 @@ def array_record_cut(run: Path) -> subprocess.CompletedProcess:
     return subprocess.run(line, cwd=run.parent, env=environment, capture_output=True, text=True)
 
 
+def state(run: Path) -> dict[str, bytes]:
+    """A run's arrays after its last step, as bytes by path."""
+    from infogan_jax.evaluation.evaluate import restore
+    from infogan_jax.training.checkpoints import host_arrays
+
+    return {path: x.tobytes() for path, x in host_arrays(restore(run, STEPS)[1]).items()}
+
+
 FAULTS: list[Callable[[Path], subprocess.CompletedProcess]] = [
     *(truncated, flipped, renamed, config_deleted, all_configs_deleted, schema_newer, schema_older, log_cut),
     *(two_trainings, read_only, disk_full, nan, killed, terminated, hang_up, array_record_cut),
@@ -246,17 +254,15 @@ FAULTS: list[Callable[[Path], subprocess.CompletedProcess]] = [
 
 
 def main() -> int:
-    """Prints, for each fault, the exit status, the lines on standard error, and how the run ended."""
+    """Prints, for each fault, the exit status, the lines on standard error, and how the run ended.
+
+    Returns:
+        1 where there was a traceback, or another state at the end than that of the run left alone.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("word", nargs="?", default="")
     word = parser.parse_args().word
-    from infogan_jax.evaluation.evaluate import restore
-    from infogan_jax.training.checkpoints import host_arrays
-
-    def state(run: Path) -> dict[str, bytes]:
-        return {path: x.tobytes() for path, x in host_arrays(restore(run, STEPS)[1]).items()}
-
-    tracebacks = 0
+    tracebacks = others = 0
     with tempfile.TemporaryDirectory() as scratch:
         whole, broken = Path(scratch) / "whole", Path(scratch) / "broken"
         for run, steps in ((broken, BROKEN_AT), (whole, STEPS)):
@@ -274,12 +280,14 @@ def main() -> int:
             for line in told:
                 print(f"    | {line.replace(scratch, '')[:400]}")
             if (run / f"checkpoints/{STEPS}").is_dir():
-                print(f"    at its end the state is {'the same' if state(run) == wanted else 'ANOTHER'}")
+                same = state(run) == wanted
+                others += not same
+                print(f"    at its end the state is {'the same' if same else 'ANOTHER'}")
             else:
                 steps = sorted(int(p.name) for p in (run / "checkpoints").iterdir() if p.name.isdecimal())
                 print(f"    checkpoints that are there: {steps}")
-    print(f"{tracebacks} tracebacks")
-    return bool(tracebacks)
+    print(f"{tracebacks} tracebacks, {others} other states")
+    return bool(tracebacks or others)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,10 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 
 
-def command(folder: Path, steps: int, *, resume: bool = False, compile_anew: bool = False) -> list[str]:
-    """The training."""
+def command(folder: Path, steps: int, *, compile_anew: bool = False) -> list[str]:
+    """The training, the same whether there is something to go on from or not."""
     options = ["--run-dir", str(folder), "--train.steps", str(steps), "--train.steps-per-call", "10"]
-    options += ["--train.checkpoint-every", "20", "--train.sample-every", "100"]
-    options += ["--resume"] if resume else []
+    options += ["--train.checkpoint-every", "20", "--train.sample-every", "100", "--resume-or-start"]
     options += ["--no-compilation-cache"] if compile_anew else []
     return [sys.executable, str(ROOT / "train.py"), "digits", *options]
 
@@ -119,10 +118,7 @@ def main() -> int:
         print(f"unbroken: {options.steps} steps in {whole:.0f} s, {len(wanted)} arrays")
         while sum(moments.values()) < options.kills or not ends:
             before = left(folder)
-            # Without finished checkpoints the command for a new run takes the folder again.
-            resume = any(path.name.isdecimal() for path in (folder / "checkpoints").glob("*"))
-            anew = drawn.random() < 0.3
-            line = command(folder, options.steps, resume=resume, compile_anew=anew)
+            line = command(folder, options.steps, compile_anew=drawn.random() < 0.3)
             with (Path(scratch) / "stderr").open("w") as errors:
                 process = subprocess.Popen(
                     line,

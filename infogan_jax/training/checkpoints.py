@@ -21,7 +21,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSt
 
 from infogan_jax import __version__
 from infogan_jax.config import Config, to_json
-from infogan_jax.errors import UserError
+from infogan_jax.errors import NonFiniteError, UserError
 from infogan_jax.tasks.registry import task_of
 from infogan_jax.training import checksums, run_folder
 from infogan_jax.training.checksums import DamagedCheckpoint
@@ -83,8 +83,9 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and jax.process_count() > 1:
-            # What is being written waits for other processes, which may be gone.
+        if kind not in (None, NonFiniteError) and jax.process_count() > 1:
+            # What is being written waits for other processes, which may be gone. Numbers that aren't finite
+            # are so in all of them.
             return
         with self._writing():
             self._manager.close()
@@ -127,6 +128,15 @@ class Checkpoints:
         # Orbax raises a ValueError for what TensorStore reports, a full disk among it.
         try:
             yield
+        except TimeoutError as error:
+            _no_more_of_it()
+            if jax.process_count() > 1:
+                # They wait for each other in a save: `processes.with_others` says that one is missing.
+                raise
+            raise UserError(
+                f"{self._manager.directory}: a checkpoint wasn't written in time ({_reason(error)}); those "
+                "before it are whole: see what holds the disk up, then go on with --resume"
+            ) from error
         except (OSError, ValueError) as error:
             _no_more_of_it()
             raise UserError(

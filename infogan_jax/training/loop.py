@@ -20,6 +20,7 @@ from rich.console import Console
 from infogan_jax.config import Config, SuperResolutionConfig, Train, differences
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.data.order import batch_indices
+from infogan_jax.errors import NonFiniteError
 from infogan_jax.images import tile
 from infogan_jax.tasks.registry import constants_of, task_of
 from infogan_jax.tasks.replica import AXIS, Metrics
@@ -35,18 +36,6 @@ from infogan_jax.training.writers import writers
 
 State = Any
 """A task's own: a pytree of arrays."""
-
-
-class NonFiniteError(RuntimeError):
-    """A loss or gradient stopped being a finite number.
-
-    Attributes:
-        run_dir: the folder of the run in which it happened.
-    """
-
-    def __init__(self, message: str, run_dir: Path) -> None:
-        super().__init__(message)
-        self.run_dir = run_dir
 
 
 def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
@@ -328,8 +317,10 @@ def _start(runs: Sequence[Run], checkpoints: Sequence[Checkpoints], devices: Seq
         states.append(state)
     if len(states) == 1:
         return states[0]
-    stack = jax.jit(lambda *states: jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
-    return jax.device_put(stack(*states), placement)
+    stack = jax.jit(
+        lambda *states: jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), out_shardings=placement
+    )
+    return stack(*states)
 
 
 def _first_state(config: Config, devices: Sequence[jax.Device]) -> State:

@@ -5,18 +5,19 @@ or a signal, is told to the others first.
 """
 
 import hashlib
+import inspect
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from infogan_jax.errors import UserError
+from infogan_jax.errors import UserError, of_system
 
 T = TypeVar("T")
 
@@ -24,6 +25,9 @@ T = TypeVar("T")
 class Refused(UserError):
     """An input that all processes refuse, whichever found it out."""
 
+
+AGAIN = 75
+"""The exit status where another process is missing: the same command may come further next time."""
 
 _MESSAGE_BYTES = 1000
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -45,8 +49,11 @@ def join(coordinator: str | None, count: int | None, index: int | None, timeout:
 
     Where the others don't come in time, the process ends: JAX waits in a place that can't be left.
     """
-    # Its handler would take SIGTERM away from `Interrupts`, which tells the others itself.
-    jax.config.update("jax_enable_preemption_service", False)
+    # JAX's handler would take SIGTERM away from `Interrupts`, which tells the others itself. jax 0.7 can't
+    # leave it out: there the one from before is put back.
+    if hasattr(jax.config, "jax_enable_preemption_service"):
+        jax.config.update("jax_enable_preemption_service", False)
+    handler = signal.getsignal(signal.SIGTERM)
     # The coordinator listens to the network only where the others come from there.
     host, _, port = (coordinator or "").rpartition(":")
     bind = f"{'127.0.0.1' if host == 'localhost' else host}:{port}" if host in _LOOPBACK else None
@@ -54,7 +61,7 @@ def join(coordinator: str | None, count: int | None, index: int | None, timeout:
         f"--distributed: the processes didn't meet at {coordinator or 'an address'} in {timeout} s; all "
         "need the same --coordinator HOST:PORT and --processes N, and each a --process from 0 to N - 1"
     )
-    late = threading.Timer(timeout, lambda: _end(apart, 2))
+    late = threading.Timer(timeout, lambda: _end(apart, AGAIN))
     late.daemon = True
     late.start()
     try:
@@ -65,19 +72,26 @@ def join(coordinator: str | None, count: int | None, index: int | None, timeout:
             # JAX's own answer, a long one, would come later.
             initialization_timeout=timeout + 60,
             heartbeat_timeout_seconds=timeout,
-            shutdown_timeout_seconds=timeout,
             coordinator_bind_address=bind,
+            **_known_to(jax.distributed.initialize, shutdown_timeout_seconds=timeout),
         )
         there = jax.process_count()
     except (RuntimeError, ValueError, OSError) as error:
         raise UserError(f"--distributed: {_reason(error)}") from error
     finally:
         late.cancel()
+        # None: one that Python doesn't know.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if handler is None else handler)
     said = _exchanged(str(count))
     if any(each not in ("None", str(there)) for each in said):
         raise Refused(
             f"--processes is {' and '.join(dict.fromkeys(said))}, and {there} came: give all the same"
         )
+
+
+def _known_to(call: Callable[..., object], **options: int) -> dict[str, Any]:
+    """Those of the options that a function has: jax 0.7 lacks some."""
+    return {name: value for name, value in options.items() if name in inspect.signature(call).parameters}
 
 
 def leave() -> None:
@@ -98,12 +112,17 @@ def with_others(call: Callable[[], T]) -> T:
         raise
     except UserError as error:
         _end(f"process {jax.process_index()} of {jax.process_count()}: {error}", 2)
-    except (jax.errors.JaxRuntimeError, OSError) as error:
+    except (jax.errors.JaxRuntimeError, TimeoutError, ConnectionError, ValueError) as error:
+        # In jax 0.7 what Gloo says is a ValueError.
+        if isinstance(error, ValueError) and "Gloo" not in str(error):
+            raise
         _end(
             f"process {jax.process_index()} of {jax.process_count()}: another process ended, or can't be "
             f"reached ({_reason(error)}); the checkpoints are whole: start all again with --resume",
-            1,
+            AGAIN,
         )
+    except OSError as error:
+        _end(f"process {jax.process_index()} of {jax.process_count()}: {of_system(error)}", 2)
 
 
 def _end(why: str, status: int) -> NoReturn:
@@ -123,7 +142,7 @@ def first() -> bool:
 
 
 def agreed(call: Callable[[], T]) -> T:
-    """What a function returns that may refuse its input: if it does in one process, it does in all.
+    """What a function returns that may refuse its input, or fail to read it: if one process does, all do.
 
     Args:
         call: touches no device that it shares with the others.
@@ -138,6 +157,8 @@ def agreed(call: Callable[[], T]) -> T:
         result = call()
     except UserError as error:
         refused = str(error)
+    except OSError as error:
+        refused = of_system(error)
     said = _exchanged(refused)
     if refused:
         raise Refused(refused)
@@ -159,6 +180,13 @@ def check_same(what: str, *values: bytes | memoryview) -> None:
         raise Refused(
             f"{what} of process {', '.join(others)} differ from those of process 0: start all with the same"
         )
+
+
+def as_first(here: int) -> int:
+    """A number as process 0 has it."""
+    if jax.process_count() == 1:
+        return here
+    return int(multihost_utils.broadcast_one_to_all(np.int32(here)))
 
 
 def any_of(here: bool) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 import jax
 
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.errors import UserError
-from infogan_jax.training import loop, run_folder
+from infogan_jax.errors import NonFiniteError, UserError
+from infogan_jax.training import loop, processes, run_folder
 from infogan_jax.training.run_folder import Run
 
 
@@ -33,7 +33,8 @@ def train_all(
     """Trains each group in one program; says which signal stopped it, and which runs failed.
 
     A run that fails leaves the others of its group to go on without it, and a group that the device's memory
-    can't hold goes on run by run, both from the newest checkpoints.
+    can't hold goes on run by run, both from the newest checkpoints. Of several processes one may run out of
+    memory alone, while the others wait for it in the program of the group: then it ends.
     """
     failed: set[Path] = set()
     waiting = list(groups)
@@ -41,7 +42,7 @@ def train_all(
         group = waiting.pop(0)
         try:
             stopped = loop.train(group, dataset, devices=devices, profile=profile, wandb=wandb)
-        except loop.NonFiniteError as error:
+        except NonFiniteError as error:
             print(f"error: {error}", file=sys.stderr)
             failed.add(error.run_dir)
             rest = [_from_newest(run) for run in group if run.folder != error.run_dir]
@@ -53,6 +54,11 @@ def train_all(
                 raise UserError(
                     f"{group[0].folder}: the device's memory is full; lower --train.batch, or take it in "
                     f"parts with --train.microbatch ({' '.join(str(error).split())[:160]})"
+                ) from error
+            if jax.process_count() > 1:
+                raise UserError(
+                    f"{len(group)} runs in one program don't fit into memory: train them one after another "
+                    f"with --no-together ({' '.join(str(error).split())[:160]})"
                 ) from error
             print(
                 f"{len(group)} runs in one program don't fit into memory: they go on one after another",
@@ -66,5 +72,6 @@ def train_all(
 
 
 def _from_newest(run: Run) -> Run:
-    done = run_folder.steps(run.folder)
-    return run._replace(resume_from=done[-1] if done else None)
+    # On a disk that processes share they may not all see a checkpoint at once.
+    newest = processes.as_first(max(run_folder.steps(run.folder), default=-1))
+    return run._replace(resume_from=None if newest < 0 else newest)
