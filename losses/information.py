@@ -268,7 +268,8 @@ def scale_weighted(log_prob: Array, log_scale: Array, *, weighting: float) -> Ar
     number("weighting", weighting, at_least=0, at_most=1)
     weight = jax.lax.stop_gradient(jnp.exp(2 * weighting * log_scale))
     moving = weight * log_prob
-    return moving + jax.lax.stop_gradient(log_prob - moving)
+    # The difference is exactly 0: the value keeps all its digits, whatever the weight.
+    return jax.lax.stop_gradient(log_prob) + (moving - jax.lax.stop_gradient(moving))
 
 
 # Prior entropies

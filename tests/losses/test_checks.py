@@ -176,6 +176,8 @@ CASES = {
     "r1_penalty": Case(1, {"critic": critic, "real": IMAGES}),
     "r2_penalty": Case(1, {"critic": critic, "fake": IMAGES}),
     "reverse_kl_divergence": Case("last", {"p": P, "q": Q, "base": 2.0}),
+    # With a weighting above 0 its gradient is, on purpose, not the value's: tests/losses/test_information.py.
+    "scale_weighted": Case("elementwise", {"log_prob": REAL, "log_scale": FAKE, "weighting": 0.0}),
     "total_variation_distance": Case("last", {"p": P, "q": Q}),
     "uniform_prior_entropy": Case("any", {"low": -1.0, "high": 2.0}),
     "von_mises_log_prob": Case(
@@ -426,6 +428,7 @@ OUT_OF_RANGE = {
     "target_label": [],
     "temperature": [0.0, -1.0],
     "tolerance": [-1.0],
+    "weighting": [-0.5, 1.5],
 }
 
 for name, case in CASES.items():
