@@ -120,7 +120,8 @@ def _step(
         fake, g_stats = apply(generator, params["generator"], "generator", config.codes.encode(draw))
         (real_logits, _), real_stats = apply(discriminator, params["discriminator"], "real", real)
         (fake_logits, q), fake_stats = apply(discriminator, params["discriminator"], "fake", fake)
-        information = {name: nats.mean() for name, nats in config.codes.information(q, draw).items()}
+        nats = config.codes.information(q, draw, config.objective.scale_weighting)
+        information = {name: values.mean() for name, values in nats.items()}
         terms = {
             "loss_d": discriminator_logistic(real_logits, fake_logits).mean(),
             "loss_g": generator_non_saturating(fake_logits).mean(),

@@ -119,7 +119,8 @@ class Peer:
         loss_g = F.softplus(-fake_logits).mean()
         outputs = q_output.split([code.posterior_dim for code in codes.values()], dim=1)
         information = {
-            name: _log_prob(code, output, draw[name]).mean() + code.entropy
+            name: _log_prob(code, output, draw[name], self.config.objective.scale_weighting).mean()
+            + code.entropy
             for (name, code), output in zip(codes.items(), outputs, strict=True)
         }
         weights = information_weights(self.config)
@@ -324,8 +325,8 @@ def _encode(codes: dict[str, Code], draw: dict[str, Tensor]) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def _log_prob(code: Code, output: Tensor, value: Tensor) -> Tensor:
-    """Log Q(c | x) in nats, [batch]."""
+def _log_prob(code: Code, output: Tensor, value: Tensor, scale_weighting: float) -> Tensor:
+    """Log Q(c | x) in nats, [batch]; its gradients by `losses.scale_weighted`."""
     if isinstance(code, Categorical):
         return -F.cross_entropy(output, value, reduction="none")
     if isinstance(code, Bernoulli):
@@ -335,4 +336,6 @@ def _log_prob(code: Code, output: Tensor, value: Tensor) -> Tensor:
     else:
         log_scale = torch.full_like(value, math.log(code.sigma))
     deviation = (value - output[:, 0]) * torch.exp(-log_scale)
-    return -0.5 * deviation**2 - log_scale - 0.5 * math.log(2 * math.pi)
+    nats = -0.5 * deviation**2 - log_scale - 0.5 * math.log(2 * math.pi)
+    weighted = torch.exp(2 * scale_weighting * log_scale).detach() * nats
+    return nats.detach() + (weighted - weighted.detach())

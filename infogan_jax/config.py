@@ -66,7 +66,8 @@ class Invariance:
     """Largest shift in pixels, in both directions and either way."""
 
 
-@dataclass(frozen=True)
+# By name alone, here and below: a number in another's place would go unnoticed.
+@dataclass(frozen=True, kw_only=True)
 class Objective:
     """The weights of the objective's terms."""
 
@@ -86,7 +87,6 @@ class Objective:
     invariance: Invariance = Invariance()
 
 
-# By name alone: a rate in another's place would go unnoticed.
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
     """Adam for D with Q, and Adam for G."""

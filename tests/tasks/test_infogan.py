@@ -43,9 +43,13 @@ def base(tiny_config):
 
 def objective(config, *, bound=True, invariance=0.0, noise=0.0):
     discrete, continuous = LAMBDAS.values() if bound else (0.0, 0.0)
-    return dataclasses.replace(
-        config, objective=Objective(discrete, continuous, noise, invariance=Invariance(invariance, **WARP))
+    changed = Objective(
+        lambda_discrete=discrete,
+        lambda_continuous=continuous,
+        instance_noise=noise,
+        invariance=Invariance(invariance, **WARP),
     )
+    return dataclasses.replace(config, objective=changed)
 
 
 @pytest.fixture(scope="module")
