@@ -232,7 +232,8 @@ def curves_figure(
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        legend = axes.legend(frameon=False, fontsize=9, ncols=1 + len(prior_entropy) // 6)
+        # By default it is the best place too, but with a warning where the machine is slow to find it.
+        legend = axes.legend(loc="best", frameon=False, fontsize=9, ncols=1 + len(prior_entropy) // 6)
         for text in legend.get_texts():
             text.set_parse_math(False)
     _save_figure(path, figure)

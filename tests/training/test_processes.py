@@ -174,6 +174,7 @@ def wait_for(path, lines, all_processes):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_stops_both_at_one_step(
     start, alone, config, digits, tmp_path, checkpoint_arrays
 ):
