@@ -28,24 +28,25 @@ def faults(monkeypatch):
 
 @pytest.mark.parametrize(
     ("losses", "params", "status"),
-    [(9e-6, 9e-6, 0), (2e-5, 0, 1), (0, 2e-5, 1), (np.nan, 0, 1)],
+    [(9e-6, 0, 0), (2e-5, 0, 1), (np.nan, 0, 1), (0, 1, 0)],
 )
 def test_layouts_of_as_many_devices_must_agree(agreement, losses, params, status, capsys):
-    # Another number of devices may differ more.
+    # Another number of devices may differ more, and so may later steps and what they lead to.
     found = {
-        name: agreement.Found(np.full((3, 6), devices / 10), {".params.w": np.full(4, devices / 10)})
+        name: agreement.Found(np.full((9, 6), devices / 10), {".params.w": np.full(4, devices / 10)})
         for name, (_, devices) in agreement.LAYOUTS.items()
     }
     four = found["4"]
     found["2 x 2"] = found["4 x 1"] = four
     assert agreement.table(found) == 0
-    found["4 x 1"] = agreement.Found(four.losses + losses, {".params.w": four.arrays[".params.w"] + params})
+    changed = four.losses + np.array([losses] * 5 + [1] * 4)[:, None]
+    found["4 x 1"] = agreement.Found(changed, {".params.w": four.arrays[".params.w"] + params})
     capsys.readouterr()
     assert agreement.table(found) == status
     output = capsys.readouterr().out
     assert ("more than 1e-05 from one process with as many devices: 4 x 1" in output) == bool(status)
     (line,) = [line for line in output.splitlines() if line.startswith("2 x 2 |")]
-    assert "| 0.0e+00, 0.0e+00 | 4" in line
+    assert "| 0.0e+00, 0.0e+00, 0.0e+00 | 4" in line
 
 
 @pytest.mark.parametrize(("end", "stderr", "status"), [(0, "", 0), (1, "", 1), (0, "Traceback", 1)])
