@@ -73,10 +73,10 @@ OF_DIGITS = {
     "data.skip_unreadable": st.just(""),
     "data.extra": st.just(""),
 }
-# Of photographs of 12x12 pixels, of which squares of 8x8 are cut.
+# Of photographs of 24x24 pixels, of which squares of 20x20 are cut.
 OF_FOLDER = {
     "data.folder": words,
-    "data.crop": st.one_of(below_zero, numbers(st.integers(13, 9999))),
+    "data.crop": st.one_of(below_zero, numbers(st.integers(25, 9999))),
     "data.size": st.one_of(below_zero, numbers(st.integers(1, 99))),
     "data.limit": numbers(st.integers(1, 99)),
     "data.render": numbers(st.integers(1, 99)),
@@ -142,11 +142,12 @@ OF_TASK = {
         # Pixels have no layers, and no network's weights.
         "content.layer": words,
         "content.weights": words,
+        "content.weights_sha256": words,
         "content.rescale": not_positive,
         "adversarial_weight": negative,
         "init_from": words,
-        # At factor 2, of squares of 8x8.
-        "low_crop": st.one_of(below_one, numbers(st.integers(5, 10**6))),
+        # At factor 2, of squares of 20x20.
+        "low_crop": st.one_of(below_one, numbers(st.integers(11, 10**6))),
         "learning_rate": not_positive,
         "drop_after": below_zero,
     },
@@ -172,6 +173,7 @@ VALID_OF_TASK = {
     "tiny": {
         "objective.lambda_discrete": decimals(0, 10),
         "objective.lambda_continuous": decimals(0, 10),
+        "objective.scale_weighting": decimals(0, 1),
         "objective.instance_noise": decimals(0, 1),
         "objective.invariance.rotation": decimals(0, 3),
         "objective.invariance.scale": decimals(0, 0.9),
@@ -256,11 +258,11 @@ def tiny(tiny_config, digits, tmp_path_factory):
     )
     photographs = tmp_path_factory.mktemp("photographs")
     for name in "ab":
-        pixels = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
+        pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
         Image.fromarray(pixels).save(photographs / f"{name}.png")
     content = SuperResolutionConfig(
         experiment="tiny-content",
-        data=Data("folder", "noise", folder=photographs, crop=8),
+        data=Data("folder", "noise", folder=photographs, crop=20),
         networks=SuperResolution(blocks=1, channels=4, factor=2, discriminator_channels=2),
         low_crop=2,
         train=tiny_config.train,
@@ -293,6 +295,7 @@ def test_every_field_has_something_that_it_must_not_be_and_something_that_it_may
         assert set(fields(kind)) == refused | ANYTHING_GOES.get(name, set())
         # What only another source has, or only with a layer's features or an earlier run.
         elsewhere = OF_DIGITS.keys() | {"data.source", "train.steps", "content.layer", "content.weights"}
+        elsewhere |= {"content.weights_sha256"}
         elsewhere |= {"init_from", "networks.factor"}
         drawn = VALID_SETTINGS.keys() | VALID_OF_TASK[name].keys() | {"train.batch", "train.microbatch"}
         if kind is InfoGANConfig:

@@ -20,7 +20,7 @@ def test_bytes_are_read_as_the_floats_that_they_stand_for(run_dir):
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     read, again = model.recognize(images), model.recognize(images / 127.5 - 1)
     for name in read:
-        np.testing.assert_allclose(read[name], again[name], atol=1e-5)
+        np.testing.assert_allclose(read[name], again[name], atol=1e-4)
 
 
 @pytest.mark.parametrize(
