@@ -5,7 +5,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,11 +76,16 @@ class TensorBoard:
         # Not through tensorboardX's SummaryWriter: its thread ends where the disk is full or the clock jumps,
         # and what is written then waits for it for ever.
         self._events = EventsWriter(str(folder / "events"))
-        if start is not None:
-            self._write(start + 1, session_log=SessionLog(status=SessionLog.START))
         # Without a list of measures the HPARAMS tab shows every number that a run has.
         _, begun, _ = hparams(flat(to_json(config)), {})
-        self._write(0, summary=begun)
+        try:
+            if start is not None:
+                self._write(start + 1, session_log=SessionLog(status=SessionLog.START))
+            self._write(0, summary=begun)
+        except OSError:
+            with suppress(OSError):
+                self.close()
+            raise
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers of a step, by name."""
@@ -93,8 +98,14 @@ class TensorBoard:
         self._write(step, summary=Summary(value=[Summary.Value(tag=name, image=image)]))
 
     def close(self) -> None:
-        """Closes the file."""
-        self._events.close()
+        """Closes the file, also where the disk is full and what is left can't be written."""
+        try:
+            self._events.close()
+        except OSError:
+            # It has stopped before the file was closed.
+            with suppress(OSError):
+                self._events._py_recordio_writer.close()
+            raise
 
     def _write(self, step: int, **what: Any) -> None:
         self._events.write_event(Event(wall_time=time.time(), step=step, **what))

@@ -74,6 +74,16 @@ def test_a_full_disk_is_told_and_not_waited_for(tmp_path, monkeypatch):
             board.scalars(1, {"loss_d": 1.0})
 
 
+def test_the_file_is_closed_where_what_is_left_cannot_be_written(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"), writers(tmp_path, CONFIG, 0) as (board,):
+        file = board._events._py_recordio_writer._writer
+        monkeypatch.setattr(board._events, "flush", full)
+    assert file.closed
+
+
 def test_nested_values_are_told_by_path():
     values = {"a": {"b": 1, "c": {"d": "x"}}, "e": [1, {"f": 2}], "g": None, "h": True}
     assert flat(values) == {"a.b": 1, "a.c.d": "x", "e": '[1, {"f": 2}]', "h": True}
