@@ -1,5 +1,7 @@
 """What the studies of reliability conclude from what they find; the trainings themselves are left out."""
 
+import importlib
+import json
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -11,26 +13,18 @@ STUDIES = Path(__file__).parents[1] / "docs" / "studies"
 
 
 @pytest.fixture
-def agreement(monkeypatch):
+def study(monkeypatch):
+    """A function of a study's name: its module."""
     monkeypatch.syspath_prepend(STUDIES)
-    import agreement
-
-    return agreement
-
-
-@pytest.fixture
-def faults(monkeypatch):
-    monkeypatch.syspath_prepend(STUDIES)
-    import faults
-
-    return faults
+    return importlib.import_module
 
 
 @pytest.mark.parametrize(
     ("losses", "params", "status"),
     [(9e-6, 0, 0), (2e-5, 0, 1), (np.nan, 0, 1), (0, 1, 0)],
 )
-def test_layouts_of_as_many_devices_must_agree(agreement, losses, params, status, capsys):
+def test_layouts_of_as_many_devices_must_agree(study, losses, params, status, capsys):
+    agreement = study("agreement")
     # Another number of devices may differ more, and so may later steps and what they lead to.
     found = {
         name: agreement.Found(np.full((9, 6), devices / 10), {".params.w": np.full(4, devices / 10)})
@@ -51,8 +45,10 @@ def test_layouts_of_as_many_devices_must_agree(agreement, losses, params, status
 
 @pytest.mark.parametrize(("end", "stderr", "status"), [(0, "", 0), (1, "", 1), (0, "Traceback", 1)])
 def test_a_fault_after_which_a_run_ends_otherwise_fails_the_study(
-    faults, end, stderr, status, monkeypatch, capsys
+    study, end, stderr, status, monkeypatch, capsys
 ):
+    faults = study("faults")
+
     def call(line, cwd):
         run = Path(line[line.index("--run-dir") + 1])
         (run / f"checkpoints/{faults.STEPS}").mkdir(parents=True)
@@ -69,3 +65,57 @@ def test_a_fault_after_which_a_run_ends_otherwise_fails_the_study(
     monkeypatch.setattr(sys, "argv", ["faults.py"])
     assert faults.main() == status
     assert f"the state is {'ANOTHER' if end else 'the same'}" in capsys.readouterr().out
+
+
+def log(folder, *steps, attempt):
+    """The log after an attempt that goes on where `steps` begin."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    kept = [line for line in lines if steps and json.loads(line)["step"] < steps[0]]
+    kept += [json.dumps({"step": step, "seconds": 100 * attempt + step}) for step in steps]
+    path.write_text("".join(line + "\n" for line in kept))
+
+
+def test_the_moment_of_a_kill_is_told_by_what_that_attempt_left(study, tmp_path):
+    soak = study("soak")
+    unfinished = tmp_path / "checkpoints/60.orbax-checkpoint-tmp"
+    before = soak.left(tmp_path)
+    assert soak.moment(before, before, 80) == "before its first step (start, compilation)"
+    log(tmp_path, 10, 20, 30, 40, 50, 60, attempt=1)
+    unfinished.mkdir(parents=True)
+    first = soak.left(tmp_path)
+    assert soak.moment(before, first, 80) == "in a save"
+    # What the first left in a save, the second isn't in.
+    assert soak.moment(first, soak.left(tmp_path), 80) == "before its first step (start, compilation)"
+    # It goes back to the checkpoint of step 40, and is killed before it is as far as the first was.
+    log(tmp_path, 50, attempt=2)
+    second = soak.left(tmp_path)
+    assert soak.moment(first, second, 80) == "between steps, or in one"
+    # The third clears the folder away, and is killed in the same save.
+    log(tmp_path, 50, 60, attempt=3)
+    unfinished.rename(tmp_path / "cleared")
+    unfinished.mkdir()
+    third = soak.left(tmp_path)
+    assert soak.moment(second, third, 80) == "in a save"
+    log(tmp_path, 70, 80, attempt=4)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 9')
+    assert soak.moment(third, soak.left(tmp_path), 80).startswith("after the last step")
+    assert soak.logged(tmp_path) == [10, 20, 30, 40, 50, 60, 70, 80]
+
+
+@pytest.mark.parametrize(
+    ("name", "late", "told"),
+    [
+        *(("resident", 1020, False), ("resident", 1021, True), ("resident", 900, False)),
+        *(("files", 1000, False), ("files", 1001, True), ("arrays", 1001, True)),
+        *(("device", 1020, False), ("device", 1021, True)),
+    ],
+)
+def test_what_grows_in_a_long_run_is_told(name, late, told, study):
+    long_run = study("long_run")
+    # The start may be anything.
+    looks = [long_run.Look(step, *[5000 if step < 5 else 1000] * 4) for step in range(25)]
+    assert not long_run.grown(looks)
+    looks[-1] = looks[-1]._replace(**{name: late})
+    assert list(long_run.grown(looks)) == [name] * told

@@ -5,7 +5,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,15 +56,11 @@ def writers(
             nothing is trained.
         wandb: a project of Weights & Biases, or None for TensorBoard alone.
     """
-    opened: list[Writer] = []
-    try:
-        opened.append(TensorBoard(run_dir, config, start))
+    with ExitStack() as files:
+        opened: list[Writer] = [files.enter_context(closing(TensorBoard(run_dir, config, start)))]
         if wandb is not None:
-            opened.append(WeightsAndBiases(run_dir, config, wandb))
+            opened.append(files.enter_context(closing(WeightsAndBiases(run_dir, config, wandb))))
         yield opened
-    finally:
-        for writer in opened:
-            writer.close()
 
 
 class TensorBoard:
