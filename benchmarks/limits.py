@@ -75,8 +75,8 @@ def products(config: InfoGANConfig) -> Counter[Product]:
 
     add(_products(networks.generator, (config.codes.input_dim,), batch), 1, 1, 1, 0)
     add(_products(networks.trunk, networks.image_shape, batch), 2 + views, 2 + views, 3 + views, 1)
-    features = _shape(networks.trunk, networks.image_shape)
-    hidden = _shape(networks.q_head, features)
+    features = output_shape(networks.trunk, networks.image_shape)
+    hidden = output_shape(networks.q_head, features)
     add(iter([Product(batch, math.prod(features), 1)]), 2, 2, 3, 3)
     if config.codes.posterior_dim:
         # On real images Q's head is passed for batch norm's statistics alone, but for invariance.
@@ -95,7 +95,7 @@ def products(config: InfoGANConfig) -> Counter[Product]:
 def _products(layers: tuple[Layer, ...], shape: Shape, batch: int) -> Iterator[Product]:
     """Each layer's product forward."""
     for layer in layers:
-        before, shape = shape, _shape((layer,), shape)
+        before, shape = shape, output_shape((layer,), shape)
         if layer.kind == "dense":
             yield Product(batch, math.prod(before), math.prod(shape))
         elif layer.kind == "conv":
@@ -104,7 +104,7 @@ def _products(layers: tuple[Layer, ...], shape: Shape, batch: int) -> Iterator[P
             yield Product(batch * before[0] * before[1], before[-1], KERNEL_SIZE**2 * shape[-1])
 
 
-def _shape(layers: tuple[Layer, ...], shape: Shape) -> Shape:
+def output_shape(layers: tuple[Layer, ...], shape: Shape) -> Shape:
     """The shape of one example after the layers."""
     for layer in layers:
         if layer.kind == "dense":

@@ -1,9 +1,9 @@
-"""Times one training step on this machine's CPU beside everything else that a user might pick.
+"""Times one training step on this machine's CPU or GPU beside everything else that a user might pick.
 
     pip install '.[bench]' && python benchmarks/peers.py --set-up mnist --batch 128 --json peers.json
 
-PyTorch as it comes, with channels last, and with `torch.compile`; plain Flax; and the floor: the step's
-matrix products and Adam alone. How they are timed: `sides.py`.
+PyTorch as it comes, with channels last, with `torch.compile`, and on a GPU (`--device gpu`) as a CUDA graph;
+plain Flax; and the floor: the step's matrix products and Adam alone. How they are timed: `sides.py`.
 """
 
 import json
@@ -16,6 +16,7 @@ import tyro
 from step import circumstances, show
 
 PEERS: tuple[sides.Side, ...] = ("eager", "channels_last", "compile", "compile_channels_last", "plain_flax")
+ON_GPU: tuple[sides.Side, ...] = (*PEERS, "cuda_graph", "compile_cuda_graph", "ours_bfloat16")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Options:
     """Times that each side is timed."""
     steps: int = 25
     """Steps that one time is the mean of."""
+    device: sides.Device = "cpu"
+    """What takes the steps; "gpu" is the first one."""
     json: Path | None = None
     """Where the numbers are written."""
 
@@ -38,16 +41,17 @@ def main() -> None:
     """Times all sides in turn."""
     options = tyro.cli(Options, description=__doc__)
     sides.check(options.set_up, batch=options.batch, rounds=options.rounds, steps=options.steps)
-    job = sides.Job(options.set_up, options.batch, options.steps, options.rounds)
-    found = sides.measure(job, ("ours", *PEERS, "floor"))
+    job = sides.Job(options.set_up, options.batch, options.steps, options.rounds, options.device)
+    peers = ON_GPU if options.device == "gpu" else PEERS
+    found = sides.measure(job, ("ours", *peers, "floor"))
     show(f"One step of {job.experiment}, batch {job.batch}", found)
     if options.json:
         ms = {side: statistics.median(times) for side, times in found["step"].items()}
         numbers = {
-            "ratio": {peer: ms[peer] / ms["ours"] for peer in PEERS},
+            "ratio": {peer: ms[peer] / ms["ours"] for peer in peers},
             "over_floor": ms["ours"] / ms["floor"],
             "ms": ms,
-            "ratio_by_round": {p: sides.ratios(found["step"][p], found["step"]["ours"]) for p in PEERS},
+            "ratio_by_round": {p: sides.ratios(found["step"][p], found["step"]["ours"]) for p in peers},
             "ms_by_round": found["step"],
             "matrix_product_gflops": found["product"],
         }

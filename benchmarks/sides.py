@@ -23,14 +23,30 @@ import numpy as np
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.experiments import EXPERIMENTS
 
-Side = Literal["ours", "eager", "channels_last", "compile", "compile_channels_last", "plain_flax", "floor"]
+Device = Literal["cpu", "gpu"]
+
+Side = Literal[
+    "ours",
+    "ours_bfloat16",
+    "eager",
+    "channels_last",
+    "compile",
+    "compile_channels_last",
+    "cuda_graph",
+    "compile_cuda_graph",
+    "plain_flax",
+    "floor",
+]
 
 NAMES: dict[Side, str] = {
     "ours": "ours (JAX)",
+    "ours_bfloat16": "ours in bfloat16",
     "eager": "eager PyTorch",
     "channels_last": "PyTorch, channels last",
     "compile": "PyTorch, torch.compile",
     "compile_channels_last": "PyTorch, both",
+    "cuda_graph": "PyTorch, a CUDA graph",
+    "compile_cuda_graph": "PyTorch, torch.compile in a CUDA graph",
     "plain_flax": "plain Flax, a call a step",
     "floor": "the step's products and Adam alone",
 }
@@ -49,6 +65,7 @@ class Job:
     batch: int
     steps: int
     rounds: int
+    device: Device = "cpu"
 
     @property
     def config(self) -> InfoGANConfig:
@@ -64,20 +81,21 @@ class Work(NamedTuple):
     matrix_product: Callable[[], Any]
 
 
-def prepare_ours(job: Job) -> Work:
+def prepare_ours(job: Job, dtype: Literal["float32", "bfloat16"] = "float32") -> Work:
     """Our step as a run calls it: one compiled program for all steps, on one device."""
-    jax = _start_jax()
+    jax = _start_jax(job)
     from infogan_jax.training.loop import compile_steps, device_batches, initial_state, replicated
 
+    config = replace(job.config, model=replace(job.config.model, dtype=dtype))
     devices = jax.local_devices()[:1]
-    images = jax.device_put(_random_images(job.config), replicated(devices))
-    run = compile_steps(job.config, devices)
-    state = initial_state(job.config, devices)
+    images = jax.device_put(_random_images(config), replicated(devices))
+    run = compile_steps(config, devices)
+    state = initial_state(config, devices)
     done = 0
 
     def steps() -> None:
         nonlocal state, done
-        batches = device_batches(job.config, done, job.steps, IMAGES, len(devices))
+        batches = device_batches(config, done, job.steps, IMAGES, len(devices))
         state, metrics = run(state, images, batches)
         jax.block_until_ready((state, metrics))
         done += job.steps
@@ -87,7 +105,7 @@ def prepare_ours(job: Job) -> Work:
 
 def prepare_plain_flax(job: Job) -> Work:
     """The same in Flax's own layers, called from Python once a step with images from the host."""
-    jax = _start_jax()
+    jax = _start_jax(job)
     import flax_step
 
     from infogan_jax.training.loop import device_batches
@@ -115,42 +133,69 @@ def prepare_floor(job: Job) -> Work:
     A convolution is counted as one product of its patches; ours makes fewer products where channels are many
     (`infogan_jax.networks.toom_cook`), and may go below.
     """
-    jax = _start_jax()
+    jax = _start_jax(job)
     import limits
 
     floor = limits.compile_floor(job.config)
     return Work(lambda: [jax.block_until_ready(floor()) for _ in range(job.steps)], _jax_product())
 
 
-def prepare_torch(job: Job, *, channels_last: bool = False, compiled: bool = False) -> Work:
+def prepare_torch(
+    job: Job, *, channels_last: bool = False, compiled: bool = False, captured: bool = False
+) -> Work:
     """The same step in PyTorch."""
     import torch
     import torch_step
 
     from infogan_jax.training.loop import device_batches
 
+    device, wait = "cpu", lambda: None
+    if job.device == "gpu":
+        if not torch.cuda.is_available():
+            sys.exit(
+                "--device gpu: PyTorch finds none; `python -c 'import torch; torch.cuda.init()'` says why"
+            )
+        device, wait = "cuda", torch.cuda.synchronize
+        # As XLA does with float32 on a GPU; PyTorch's convolutions do so without being asked.
+        torch.set_float32_matmul_precision("high")
     torch.set_num_threads(machine.threads())
-    peer = torch_step.Peer(job.config, channels_last=channels_last, compiled=compiled)
-    images = torch.from_numpy(_random_images(job.config)).permute(0, 3, 1, 2).contiguous()
+    peer = torch_step.Peer(job.config, channels_last=channels_last, compiled=compiled, device=device)
+    images = torch.from_numpy(_random_images(job.config)).permute(0, 3, 1, 2).contiguous().to(device)
+    if captured:
+        step = peer.captured(job.batch)
+    else:
+
+        def step(real: torch.Tensor) -> dict[str, torch.Tensor]:
+            return peer.step(real, torch_step.sample(job.config, job.batch, device))
+
     done = 0
 
     def steps() -> None:
         nonlocal done
-        (batches,) = torch.from_numpy(device_batches(job.config, done, job.steps, IMAGES, 1))
+        (batches,) = torch.from_numpy(device_batches(job.config, done, job.steps, IMAGES, 1)).to(device)
         for batch in batches:
-            peer.step(images[batch], torch_step.sample(job.config, job.batch))
+            step(images[batch])
+        wait()
         done += job.steps
 
-    a = torch.from_numpy(np.random.default_rng(0).standard_normal((MATRIX, MATRIX), np.float32))
-    return Work(steps, lambda: torch.mm(a, a))
+    a = torch.from_numpy(np.random.default_rng(0).standard_normal((MATRIX, MATRIX), np.float32)).to(device)
+
+    def product() -> None:
+        torch.mm(a, a)
+        wait()
+
+    return Work(steps, product)
 
 
 _PREPARE: dict[Side, Callable[[Job], Work]] = {
     "ours": prepare_ours,
+    "ours_bfloat16": partial(prepare_ours, dtype="bfloat16"),
     "eager": prepare_torch,
     "channels_last": partial(prepare_torch, channels_last=True),
     "compile": partial(prepare_torch, compiled=True),
     "compile_channels_last": partial(prepare_torch, channels_last=True, compiled=True),
+    "cuda_graph": partial(prepare_torch, captured=True),
+    "compile_cuda_graph": partial(prepare_torch, compiled=True, captured=True),
     "plain_flax": prepare_plain_flax,
     "floor": prepare_floor,
 }
@@ -158,6 +203,8 @@ _PREPARE: dict[Side, Callable[[Job], Work]] = {
 
 def measure(job: Job, sides: Sequence[Side]) -> dict[str, dict[Side, list[float]]]:
     """Milliseconds of a "step" and GFLOP/s of a "product" of each side, one number for each round."""
+    # On a GPU all sides' memory is there at once.
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     context = multiprocessing.get_context("spawn")
     pipes: dict[Side, Connection] = {}
     for side in sides:
@@ -228,9 +275,15 @@ def _time(pipe: Connection, task: str) -> float:
     return pipe.recv()
 
 
-def _start_jax() -> Any:
+def _start_jax(job: Job) -> Any:
     import jax
 
+    if job.device == "gpu":
+        if jax.default_backend() != "gpu":
+            sys.exit(
+                f"--device gpu: JAX finds {jax.devices()} alone; for NVIDIA's: pip install 'jax[cuda13]'"
+            )
+        return jax
     jax.config.update("jax_platforms", "cpu")
     os.environ["NPROC"] = str(machine.threads())  # The number of XLA's threads, read when its client starts.
     return jax

@@ -10,7 +10,7 @@ correction. The normalisation itself divides by n in both systems.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -59,14 +59,23 @@ class Peer:
       config: an experiment's configuration.
       channels_last: images and kernels lie in memory as [batch, height, width, channels].
       compiled: both networks go through `torch.compile`.
+      device: where the networks are.
 
     Raises:
       ValueError: as `check` says.
     """
 
-    def __init__(self, config: InfoGANConfig, *, channels_last: bool = False, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        config: InfoGANConfig,
+        *,
+        channels_last: bool = False,
+        compiled: bool = False,
+        device: str = "cpu",
+    ) -> None:
         check(config)
         self.config = config
+        self.device = device
         self.generator = _sequential(config.networks.generator, (config.codes.input_dim,))
         self.discriminator = Discriminator(config)
         for module in (*self.generator.modules(), *self.discriminator.modules()):
@@ -75,15 +84,18 @@ class Peer:
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        if channels_last:
-            self.generator.to(memory_format=self.layout)
-            self.discriminator.to(memory_format=self.layout)
+        for network in (self.generator, self.discriminator):
+            network.to(device)
+            if channels_last:
+                network.to(memory_format=self.layout)
         if compiled:
             self.generator.compile()
             self.discriminator.compile()
         o = config.optimizer
         self.optimizers = {
-            name: torch.optim.Adam(module.parameters(), rate, (o.beta1, 0.999), fused=True)
+            name: torch.optim.Adam(
+                module.parameters(), rate, (o.beta1, 0.999), fused=True, capturable=device != "cpu"
+            )
             for name, module, rate in (
                 ("discriminator", self.discriminator, o.lr_discriminator),
                 ("generator", self.generator, o.lr_generator),
@@ -98,6 +110,36 @@ class Peer:
                 parameter.grad = grad
             self.optimizers[name].step()
         return metrics
+
+    def captured(self, batch: int) -> Callable[[Tensor], dict[str, Tensor]]:
+        """The whole step with its draw as one CUDA graph: images to loss terms, valid until the next call.
+
+        Each call launches the same kernels, with no Python between them.
+        """
+        images = torch.zeros(
+            (batch, *_channels_first(self.config.networks.image_shape)), dtype=torch.uint8, device=self.device
+        )
+
+        def step() -> dict[str, Tensor]:
+            return self.step(images, sample(self.config, batch, self.device))
+
+        # What a library does on its first calls, as choosing kernels, can't be captured.
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                step()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            metrics = step()
+
+        def replay(batch_images: Tensor) -> dict[str, Tensor]:
+            images.copy_(batch_images)
+            graph.replay()
+            return metrics
+
+        return replay
 
     def gradients(
         self, images: Tensor, draw: dict[str, Tensor]
@@ -156,11 +198,11 @@ def check(config: InfoGANConfig) -> None:
         raise ValueError("the peer needs a latent code")
 
 
-def sample(config: InfoGANConfig, n: int) -> dict[str, Tensor]:
+def sample(config: InfoGANConfig, n: int, device: str = "cpu") -> dict[str, Tensor]:
     """Draws ``n`` noise vectors and codes from their priors."""
     codes = config.codes
-    draw = {"noise": _sample(codes.noise, (n, codes.noise_dim))}
-    return draw | {name: _sample(code, (n,)) for name, code in codes.named.items()}
+    draw = {"noise": _sample(codes.noise, (n, codes.noise_dim), device)}
+    return draw | {name: _sample(code, (n,), device) for name, code in codes.named.items()}
 
 
 def load_weights(peer: Peer, state: State) -> None:
@@ -305,14 +347,14 @@ def _convolution_layout(tree: dict[str, Any], layer: Layer) -> list[np.ndarray]:
     return leaves
 
 
-def _sample(code: Code, shape: Shape) -> Tensor:
+def _sample(code: Code, shape: Shape, device: str) -> Tensor:
     if isinstance(code, Categorical):
-        return torch.randint(code.categories, shape)
+        return torch.randint(code.categories, shape, device=device)
     if isinstance(code, Bernoulli):
-        return torch.bernoulli(torch.full(shape, code.p))
+        return torch.bernoulli(torch.full(shape, code.p, device=device))
     if isinstance(code, Uniform):
-        return torch.empty(shape).uniform_(code.low, code.high)
-    return torch.empty(shape).normal_(code.mean, code.std)
+        return torch.empty(shape, device=device).uniform_(code.low, code.high)
+    return torch.empty(shape, device=device).normal_(code.mean, code.std)
 
 
 def _encode(codes: dict[str, Code], draw: dict[str, Tensor]) -> Tensor:

@@ -81,7 +81,11 @@ class TestRun:
         assert again.stdout.splitlines() == done.stdout.splitlines()[2:]
 
     @pytest.mark.parametrize(
-        ("option", "kept"), [("--compilation-cache", True), ("--no-compilation-cache", False)]
+        ("option", "kept"),
+        [
+            ("--compilation-cache", True),
+            pytest.param("--no-compilation-cache", False, marks=pytest.mark.slow),
+        ],
     )
     def test_an_earlier_checkpoint_can_be_measured_and_programs_are_kept_for_the_user_or_not(
         self, option, kept, finished, environment, call, tmp_path

@@ -53,6 +53,15 @@ def layouts(tmp_path):
     return folder
 
 
+def test_an_autoencoder_of_strokes(tmp_path, call):
+    options = ("--error", "l1", "--train.batch", 8, "--train.steps", 4)
+    done = call("train.py", "digits-autoencoder", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "step 4/4" in done.stderr
+    assert re.match(r"held-out images: \d+\.\d\d% wrong pixels", done.stdout.splitlines()[2])
+
+
+@pytest.mark.slow
 def test_an_autoencoder_of_a_folder_of_images(layouts, tmp_path, call):
     options = ("--data.folder", layouts, "--pixel-size", 4, "--train.batch", 8, "--train.steps", 4)
     done = call("train.py", "masks", *options, "--run-dir", "run", cwd=tmp_path)

@@ -2,10 +2,11 @@
 
     python docs/studies/soak.py --kills 50
 
-Each attempt goes on from what the last left, and is sent SIGKILL after a time that is drawn so that some end
-while the program is compiled, some between steps, some in a save and some in the last step. Whenever the run
-comes to its end, its state and the steps in its log are compared with the unbroken run's, and a new one is
-begun, until so many kills have been made. The exit status is 1 where they differ.
+Each attempt goes on from what the last left, and is sent SIGKILL after a time that is drawn, up to what a
+whole run takes that compiles its program or finds it compiled: so some end while it is compiled, some
+between steps, some in a save and some in the last step. Whenever the run comes to its end, its state and
+the steps in its log are compared with the unbroken run's, and a new one is begun, until so many kills have
+been made. The exit status is 1 where they differ.
 """
 
 import argparse
@@ -108,17 +109,25 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": f"{scratch}/cache"}
         straight, folder = Path(scratch) / "straight", Path(scratch) / "run"
-        began = time.monotonic()
-        subprocess.run(
-            command(straight, options.steps), check=True, env=environment, stdout=subprocess.DEVNULL
-        )
-        whole = time.monotonic() - began
+        seconds = {}
+        for anew in (True, False):
+            shutil.rmtree(straight, ignore_errors=True)
+            began = time.monotonic()
+            subprocess.run(
+                command(straight, options.steps), check=True, env=environment, stdout=subprocess.DEVNULL
+            )
+            seconds[anew] = time.monotonic() - began
         wanted = arrays(straight, options.steps)
         steps = logged(straight)
-        print(f"unbroken: {options.steps} steps in {whole:.0f} s, {len(wanted)} arrays")
+        print(
+            f"unbroken: {options.steps} steps in {seconds[True]:.0f} s, {seconds[False]:.0f} s with what was "
+            f"compiled, {len(wanted)} arrays",
+            flush=True,
+        )
         while sum(moments.values()) < options.kills or not ends:
             before = left(folder)
-            line = command(folder, options.steps, compile_anew=drawn.random() < 0.3)
+            anew = drawn.random() < 0.3
+            line = command(folder, options.steps, compile_anew=anew)
             with (Path(scratch) / "stderr").open("w") as errors:
                 process = subprocess.Popen(
                     line,
@@ -127,7 +136,8 @@ def main() -> int:
                     stderr=errors,
                 )
                 # Enough kills: let it come to its end.
-                limit = drawn.uniform(0.02, 1.0) * whole if sum(moments.values()) < options.kills else None
+                more = sum(moments.values()) < options.kills
+                limit = drawn.uniform(0.02, 1.0) * seconds[anew] if more else None
                 try:
                     status = process.wait(limit)
                 except subprocess.TimeoutExpired:

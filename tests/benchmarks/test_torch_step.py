@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sides
 import torch
 import torch_step
 
@@ -170,3 +171,11 @@ def test_it_refuses_what_it_lacks():
         torch_step.Peer(dataclasses.replace(CONFIG, objective=Objective(plain_gan=True)))
     with pytest.raises(ValueError, match="Q has D's learning rate"):
         torch_step.Peer(dataclasses.replace(CONFIG, optimizer=Optimizer(lr_recognition=1e-3)))
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+    job = sides.Job("mnist", 2, 1, 1, "gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for prepare in (sides.prepare_torch, sides.prepare_ours):
+        with pytest.raises(SystemExit, match="--device gpu: "):
+            prepare(job)

@@ -3,18 +3,15 @@
 import base64
 import dataclasses
 import io
-import itertools
 import json
 import math
-import os
 import re
-import shutil
-import subprocess
-import sys
 
+import explorer
 import jax
 import numpy as np
 import pytest
+from browser import CHROMIUM, Browser
 from PIL import Image
 
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
@@ -24,9 +21,6 @@ from infogan_jax.library import Explorer
 from infogan_jax.networks.tables import Layer, Networks
 from infogan_jax.tasks import infogan
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
-)
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
 METRICS = {
@@ -42,103 +36,8 @@ METRICS = {
 }
 
 
-# It reads from 3 and writes to 4. Copies come first, since those may be among the pipes' own.
-WIRE = """
-import fcntl, os, sys
-reading, writing = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
-os.dup2(reading, 3)
-os.dup2(writing, 4)
-os.execv(sys.argv[3], sys.argv[3:])
-"""
-
-
-class Browser:
-    """Chromium without a window, driven through the pipe of its DevTools protocol."""
-
-    def __init__(self, folder):
-        to_browser, write = os.pipe()
-        read, from_browser = os.pipe()
-
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        options += ["--no-first-run", "--hide-scrollbars", "--remote-debugging-pipe"]
-        options += [f"--user-data-dir={folder}", "about:blank"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", WIRE, str(to_browser), str(from_browser), CHROMIUM, *options],
-            pass_fds=(to_browser, from_browser),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(to_browser)
-        os.close(from_browser)
-        self._write, self._read = write, read
-        self._ids, self._buffer, self._session = itertools.count(1), b"", {}
-        self.events = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self._session = {"sessionId": session}
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.call(f"{domain}.enable")
-
-    def _message(self):
-        while b"\0" not in self._buffer:
-            part = os.read(self._read, 1 << 20)
-            assert part, "Chromium ended"
-            self._buffer += part
-        message, self._buffer = self._buffer.split(b"\0", 1)
-        return json.loads(message)
-
-    def call(self, method, **params):
-        number = next(self._ids)
-        message = {"id": number, "method": method, "params": params} | self._session
-        os.write(self._write, json.dumps(message).encode() + b"\0")
-        while (answer := self._message()).get("id") != number:
-            self.events.append(answer)
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def open(self, url):
-        """Loads a page, or follows a link within it."""
-        before = len(self.seen("Page.loadEventFired"))
-        loads = "loaderId" in self.call("Page.navigate", url=url)
-        while loads and len(self.seen("Page.loadEventFired")) == before:
-            self.events.append(self._message())
-
-    def seen(self, method):
-        return [event["params"] for event in self.events if event.get("method") == method]
-
-    def run(self, script):
-        done = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in done, done["exceptionDetails"]
-        return done["result"].get("value")
-
-    def inside(self, script):
-        """Runs a script that names the page's one frame."""
-        return self.run(f"(({{ contentWindow: frame }}) => {script})(document.querySelector('iframe'))")
-
-    def settle(self):
-        """Until what was asked for is drawn."""
-        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-    def press(self, key, selector):
-        self.run(f"document.querySelector({json.dumps(selector)}).focus()")
-        codes = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Home": 36}
-        for kind in ("keyDown", "keyUp"):
-            self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key]
-            )
-        self.settle()
-
-    def click(self, selector, across=0.5, down=0.5):
-        box = self.run(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            "e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect();"
-            "return [b.left, b.top, b.width, b.height]; })()"
-        )
-        at = {"x": box[0] + across * box[2], "y": box[1] + down * box[3]}
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **at)
-        self.settle()
+class Page(Browser):
+    """Chromium on the explorer's page."""
 
     def picture(self, side="a"):
         """A canvas's pixels, uint8 [h, w, 3]."""
@@ -148,12 +47,6 @@ class Browser:
         """What a link holds: the one that the page would give now, which its address follows."""
         link = self.run(link)[1:]
         return {name: float(value) for name, value in (part.split("=") for part in link.split("&") if part)}
-
-    def close(self):
-        self._process.terminate()
-        self._process.wait(20)
-        os.close(self._write)
-        os.close(self._read)
 
 
 def decoded(data_url):
@@ -203,7 +96,7 @@ def page(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    own = Browser(tmp_path_factory.mktemp("chromium"))
+    own = Page(tmp_path_factory.mktemp("chromium"))
     yield own
     own.close()
 
@@ -463,3 +356,21 @@ def test_the_page_names_no_address(page):
     html = page.read_text()
     for loaded in ("http://", "https://", "@import", "url(", "fetch(", "XMLHttpRequest", "import("):
         assert loaded not in html
+
+
+@in_a_browser
+def test_its_times_are_measured(page, tmp_path, monkeypatch, capsys):
+    numbers = tmp_path / "explorer.json"
+    words = ["--page", str(page), "--moves", "2", "--rounds", "2", "--json", str(numbers)]
+    monkeypatch.setattr("sys.argv", ["explorer.py", *words])
+    explorer.main()
+    found = json.loads(numbers.read_text())["milliseconds"]
+    assert {name: len(times) for name, times in found.items()} == {"first picture": 2, "move": 4}
+    assert all(0 < time < 60_000 for times in found.values() for time in times)
+    assert "first picture" in capsys.readouterr().out
+
+
+def test_a_page_that_is_not_there_cannot_be_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["explorer.py", "--page", str(tmp_path / "explorer.html")])
+    with pytest.raises(SystemExit, match=r"there is no such file; `python eval\.py RUN` makes it"):
+        explorer.main()
