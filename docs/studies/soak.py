@@ -135,8 +135,8 @@ def main() -> int:
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
                 )
-                # Enough kills: let it come to its end.
-                more = sum(moments.values()) < options.kills
+                # Enough kills, or nothing left but to measure: let it come to its end.
+                more = sum(moments.values()) < options.kills and logged(folder)[-1:] != steps[-1:]
                 limit = drawn.uniform(0.02, 1.0) * seconds[anew] if more else None
                 try:
                     status = process.wait(limit)
