@@ -23,7 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 STEPS, BROKEN_AT = 80, 60
 TRAIN = [sys.executable, str(ROOT / "train.py")]
-RHYTHM = ["--train.steps-per-call", "10", "--train.checkpoint-every", "20", "--train.sample-every", "1000"]
+# Calls are short, so that there is time for a signal, and as long in every run: others would round otherwise.
+RHYTHM = ["--train.steps-per-call", "2", "--train.checkpoint-every", "20", "--train.sample-every", "1000"]
 RHYTHM += ["--train.keep", "3"]
 NAN = """
 import sys, jax.numpy as jnp
@@ -209,9 +210,7 @@ def killed(run: Path) -> subprocess.CompletedProcess:
 
 
 def _stopped(run: Path, number: signal.Signals) -> subprocess.CompletedProcess:
-    # Short calls: there is time before the last.
-    rhythm = ["1" if word == "10" else word for word in RHYTHM]
-    line = [*TRAIN, "--resume", "--run-dir", run.name, "--train.steps", str(STEPS), *rhythm]
+    line = [*TRAIN, "--resume", "--run-dir", run.name, "--train.steps", str(STEPS), *RHYTHM]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with (run.parent / "told").open("w") as told:
         process = subprocess.Popen(line, cwd=run.parent, env=environment, stdout=told, stderr=told)
