@@ -168,7 +168,8 @@ def main() -> None:
     found = machine.circumstances("jax") | {"device": jax.local_devices()[0].device_kind}
     console.print(machine.told(found))
     if options.json:
-        options.json.write_text(json.dumps({"layers": numbers} | found, indent=2) + "\n")
+        given = {name: value for name, value in vars(options).items() if name != "json"}
+        options.json.write_text(json.dumps({"layers": numbers} | given | found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/explorer.py --page runs/mnist-s0/explorer.html
 
-The first picture's time is from the start of the navigation until it is on the screen, in a newly opened
-tab; a move's, from the slider's event until after the frame that shows it, so with the wait for it.
-Nothing is drawn by a graphics card.
+The first picture's time is from the start of the navigation until it is on the screen; only in the first
+round Chromium is new, too. A move's, from the slider's event until after the frame that shows it, so with the
+wait for it. Nothing is drawn by a graphics card.
 """
 
 import json
@@ -72,6 +72,8 @@ def measure(options: Options) -> dict[str, list[float]]:
                 browser.open("about:blank")
                 browser.open(options.page.resolve().as_uri())
                 found["first picture"].append(browser.run("first"))
+                if not browser.run("Boolean(document.querySelector('input[type=range]'))"):
+                    sys.exit(f"--page {options.page}: it has no slider, since the run has no continuous code")
                 found["move"] += browser.run(f"{MOVES}({options.moves})")
         finally:
             browser.close()

@@ -220,9 +220,9 @@ def main() -> None:
 
     console = Console()
     console.print(table)
-    console.print(f"products: {total / 1e9:.1f} GFLOP in {milliseconds:.0f} ms")
+    console.print(f"products: {total / 1e9:.1f} GFLOP in {milliseconds:.4g} ms")
     console.print(f"Adam, {size:,} weights: {adam:.1f} ms, {bandwidth:.1f} GB/s")
-    console.print(f"floor: {milliseconds + adam:.0f} ms ({machine.processor()}, {machine.threads()} threads)")
+    console.print(f"floor: {milliseconds + adam:.4g} ms ({machine.processor()}, {machine.threads()} threads)")
     if options.json:
         report = {"products": numbers, "adam_ms": adam, "gigabytes_per_second": bandwidth}
         options.json.write_text(json.dumps(report | {"floor_ms": milliseconds + adam}, indent=2) + "\n")

@@ -33,7 +33,9 @@ Side = Literal[
     "compile",
     "compile_channels_last",
     "cuda_graph",
+    "channels_last_cuda_graph",
     "compile_cuda_graph",
+    "compile_channels_last_cuda_graph",
     "plain_flax",
     "floor",
 ]
@@ -45,8 +47,10 @@ NAMES: dict[Side, str] = {
     "channels_last": "PyTorch, channels last",
     "compile": "PyTorch, torch.compile",
     "compile_channels_last": "PyTorch, both",
-    "cuda_graph": "PyTorch, a CUDA graph",
-    "compile_cuda_graph": "PyTorch, torch.compile in a CUDA graph",
+    "cuda_graph": "eager PyTorch as a CUDA graph",
+    "channels_last_cuda_graph": "PyTorch, channels last as a CUDA graph",
+    "compile_cuda_graph": "PyTorch, torch.compile as a CUDA graph",
+    "compile_channels_last_cuda_graph": "PyTorch, both as a CUDA graph",
     "plain_flax": "plain Flax, a call a step",
     "floor": "the step's products and Adam alone",
 }
@@ -195,7 +199,11 @@ _PREPARE: dict[Side, Callable[[Job], Work]] = {
     "compile": partial(prepare_torch, compiled=True),
     "compile_channels_last": partial(prepare_torch, channels_last=True, compiled=True),
     "cuda_graph": partial(prepare_torch, captured=True),
+    "channels_last_cuda_graph": partial(prepare_torch, channels_last=True, captured=True),
     "compile_cuda_graph": partial(prepare_torch, compiled=True, captured=True),
+    "compile_channels_last_cuda_graph": partial(
+        prepare_torch, channels_last=True, compiled=True, captured=True
+    ),
     "plain_flax": prepare_plain_flax,
     "floor": prepare_floor,
 }

@@ -40,7 +40,7 @@ def show(title: str, found: dict[str, dict[sides.Side, list[float]]]) -> None:
     for side, times in found["step"].items():
         table.add_row(
             sides.NAMES[side],
-            *sides.median_min_max(times, ".0f"),
+            *sides.median_min_max(times, ".4g"),
             *sides.median_min_max(found["product"][side], ".0f"),
             *sides.median_min_max(sides.ratios(times, found["step"]["ours"]), ".2f"),
         )

@@ -168,7 +168,8 @@ class Peer:
         weights = information_weights(self.config)
         bound = sum(weights[name] * information[name] for name in codes)
 
-        # Asked for one player's weights, autograd makes no gradient that only the other's need.
+        # Asked for one player's weights, eager autograd makes no gradient that only the other's need. The
+        # backward pass that `torch.compile` makes of a network is one program with all of them.
         grads = {
             "discriminator": torch.autograd.grad(
                 loss_d - bound, tuple(self.discriminator.parameters()), retain_graph=True

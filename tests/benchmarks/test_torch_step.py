@@ -176,6 +176,7 @@ def test_it_refuses_what_it_lacks():
 def test_a_gpu_that_is_not_there_is_named(monkeypatch):
     job = sides.Job("mnist", 2, 1, 1, "gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
     for prepare in (sides.prepare_torch, sides.prepare_ours):
         with pytest.raises(SystemExit, match="--device gpu: "):
             prepare(job)
