@@ -34,6 +34,20 @@ _ACTIVATIONS = {
 }
 
 
+class Generator(nn.Module):
+    """G: noise and codes [batch, input_dim] to images.
+
+    `torch.compile` takes no notice of a bare `nn.Sequential` that is asked to `compile` itself.
+    """
+
+    def __init__(self, config: InfoGANConfig) -> None:
+        super().__init__()
+        self.layers = _sequential(config.networks.generator, (config.codes.input_dim,))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.layers(inputs)
+
+
 class Discriminator(nn.Module):
     """D and Q on a shared trunk: images to D's logits [batch] and Q's output [batch, posterior_dim]."""
 
@@ -76,7 +90,7 @@ class Peer:
         check(config)
         self.config = config
         self.device = device
-        self.generator = _sequential(config.networks.generator, (config.codes.input_dim,))
+        self.generator = Generator(config)
         self.discriminator = Discriminator(config)
         for module in (*self.generator.modules(), *self.discriminator.modules()):
             if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
