@@ -117,5 +117,7 @@ def test_what_grows_in_a_long_run_is_told(name, late, told, study):
     # The start may be anything.
     looks = [long_run.Look(step, *[5000 if step < 5 else 1000] * 4) for step in range(25)]
     assert not long_run.grown(looks)
-    looks[-1] = looks[-1]._replace(**{name: late})
+    looks[-1] = looks[-1]._replace(**{name: 9000})
+    assert not long_run.grown(looks)
+    looks[-3:] = [look._replace(**{name: late}) for look in looks[-3:]]
     assert list(long_run.grown(looks)) == [name] * told
