@@ -10,6 +10,7 @@ floor's short calls would take as long as it takes to make them, ours in bfloat1
 
 import json
 import statistics
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,8 @@ class Options:
     """Steps that one time is the mean of."""
     device: sides.Device = "cpu"
     """What takes the steps; "gpu" is the first one."""
+    beside: tuple[sides.Side, ...] = ()
+    """What ours is timed beside; by default all that the device has."""
     json: Path | None = None
     """Where the numbers are written."""
 
@@ -59,14 +62,18 @@ def main() -> None:
     sides.check(options.set_up, batch=options.batch, rounds=options.rounds, steps=options.steps)
     job = sides.Job(options.set_up, options.batch, options.steps, options.rounds, options.device)
     on_gpu = options.device == "gpu"
-    peers = (*PEERS, *CUDA_GRAPHS) if on_gpu else PEERS
-    found = sides.measure(job, ("ours", *peers, "ours_bfloat16" if on_gpu else "floor"))
+    every = (*PEERS, *CUDA_GRAPHS, "ours_bfloat16") if on_gpu else (*PEERS, "floor")
+    beside = options.beside or every
+    if strange := [side for side in beside if side not in every]:
+        sys.exit(f"--beside {' '.join(strange)}: on a {options.device} it must be of {', '.join(every)}")
+    peers = [side for side in beside if side in (*PEERS, *CUDA_GRAPHS)]
+    found = sides.measure(job, ("ours", *beside))
     show(f"One step of {job.experiment}, batch {job.batch}", found)
     if options.json:
         ms = {side: statistics.median(times) for side, times in found["step"].items()}
         numbers = {
             "ratio": {peer: ms[peer] / ms["ours"] for peer in peers},
-            **({} if on_gpu else {"over_floor": ms["ours"] / ms["floor"]}),
+            **({"over_floor": ms["ours"] / ms["floor"]} if "floor" in ms else {}),
             "ms": ms,
             "ratio_by_round": {p: sides.ratios(found["step"][p], found["step"]["ours"]) for p in peers},
             "ms_by_round": found["step"],

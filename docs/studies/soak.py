@@ -124,7 +124,7 @@ def main() -> int:
             f"compiled, {len(wanted)} arrays",
             flush=True,
         )
-        while sum(moments.values()) < options.kills or folder.exists():
+        while sum(moments.values()) < options.kills or folder.exists() or not ends:
             before = left(folder)
             anew = drawn.random() < 0.3
             line = command(folder, options.steps, compile_anew=anew)

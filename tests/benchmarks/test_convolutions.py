@@ -1,6 +1,5 @@
 """The forms of a convolution that are timed compute the same, at the shapes that the set-ups have."""
 
-import dataclasses
 import json
 
 import convolutions
@@ -38,7 +37,7 @@ def test_the_forms_agree(stride):
 
 
 def test_it_runs(monkeypatch, tmp_path, tiny_config, capsys):
-    monkeypatch.setitem(EXPERIMENTS, "tiny", dataclasses.replace(tiny_config))
+    monkeypatch.setitem(EXPERIMENTS, "tiny", tiny_config)
     words = ("--set-up", "tiny", "--batch", "2", "--repeats", "1", "--rounds", "2")
     monkeypatch.setattr("sys.argv", ["convolutions.py", *words, "--json", str(tmp_path / "a.json")])
     convolutions.main()
