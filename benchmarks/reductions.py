@@ -1,4 +1,4 @@
-"""Counts what the replicas of a training tell each other in a step, from the compiled program.
+"""Counts what replicas tell each other in a step, in the program that accelerators compile.
 
     python benchmarks/reductions.py --set-up mnist --json reductions.json
 
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import jax
 import machine
@@ -69,12 +70,15 @@ class Options:
 
 
 def reductions(config: Config, devices: Sequence[jax.Device]) -> list[Reduction]:
-    """The all-reduces of one step as it is compiled for these devices, largest first."""
+    """The all-reduces of one step in its form for accelerators, compiled for these devices, largest first."""
     state = jax.eval_shape(lambda: initial_state(config, devices))
     shape = (config.train.batch, *machine.image_shape(config))
     batches = device_batches(config, 0, 1, config.train.batch, len(devices))
     images = jax.ShapeDtypeStruct(shape, np.uint8)
-    return parse(compile_steps(config, devices).lower(state, images, batches).compile().as_text())
+    # On a CPU the replicas add up for themselves what all-reduces do elsewhere.
+    with mock.patch.object(jax, "default_backend", lambda: "gpu"):
+        lowered = compile_steps(config, devices).lower(state, images, batches)
+    return parse(lowered.compile().as_text())
 
 
 def parse(program: str) -> list[Reduction]:

@@ -12,6 +12,7 @@
 | `checks` | what the functions ask of their arguments; `check_pmf` and `check_unit_interval` for data |
 | `stable` | what keeps values and gradients finite at the edge of a domain or of a type's range |
 | `units` | nats in the unit of another logarithm |
+| `replicas` | means over a pmapped axis, the same bits however processes share out the devices |
 
 Every function is here too, as `losses.entropy`. Arrays are float; half precision is computed in float32
 and comes back as float32. Hyperparameters are keyword-only Python numbers: constants of the compiled

@@ -24,6 +24,7 @@ from losses.checks import (
     jitted,
     number,
 )
+from losses.replicas import pmean
 
 # Log-likelihoods
 
@@ -584,7 +585,7 @@ def paired_mutual_information(logits_a: Array, logits_b: Array, *, axis_name: st
     joint = jnp.matmul(jax.nn.softmax(logits_a).T, jax.nn.softmax(logits_b), precision="highest")
     joint = joint / logits_a.shape[0]
     if axis_name is not None:
-        joint = jax.lax.pmean(joint, axis_name)
+        joint = pmean(joint, axis_name)
     joint = (joint + joint.T) / 2
     # S is symmetric, so both of its marginals are the same.
     return jnp.sum(stable.x_log_x(joint)) - 2 * jnp.sum(stable.x_log_x(joint.sum(axis=0)))

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from infogan_jax.networks.batch_norm import BatchNorm
 from infogan_jax.networks.layers import conv, conv_transpose
 from infogan_jax.networks.tables import KERNEL_SIZE, Layer
 
@@ -79,8 +80,7 @@ class Table(nn.Module):
             else:
                 x = _Convolution(layer, self.dtype)(x)
             if layer.norm:
-                axis_name = self.axis_name if train else None
-                x = nn.BatchNorm(not train, momentum=0.99, dtype=self.dtype, axis_name=axis_name)(x)
+                x = BatchNorm(self.axis_name, self.dtype)(x, train)
             x = _ACTIVATIONS[layer.activation](x)
         return x
 

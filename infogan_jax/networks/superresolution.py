@@ -14,6 +14,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from infogan_jax.data.bicubic import enlarge
+from infogan_jax.networks.batch_norm import BatchNorm
 from infogan_jax.networks.layers import conv, pixel_shuffle
 from infogan_jax.networks.tables import SuperResolution
 from losses.checks import floats
@@ -52,9 +53,7 @@ class _NormedConvolution(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         x = _Convolution(self.features, 3, self.stride, bias=False, dtype=self.dtype)(x)
-        axis_name = self.axis_name if train else None
-        normalised: Array = nn.BatchNorm(not train, momentum=0.99, dtype=self.dtype, axis_name=axis_name)(x)
-        return normalised
+        return BatchNorm(self.axis_name, self.dtype)(x, train)
 
 
 class PReLU(nn.Module):

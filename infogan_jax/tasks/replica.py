@@ -9,6 +9,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from infogan_jax.config import AutoencoderConfig, InfoGANConfig, SuperResolutionConfig
+from losses.replicas import pmean_by_parts
 
 AXIS = "data"
 """The name of the pmapped axis."""
@@ -94,7 +95,7 @@ def replica_mean(tree: Any) -> Any:
     if jax.lax.axis_size(AXIS) == 1:
         return tree
     flat, unflatten = ravel_pytree(tree)
-    return unflatten(jax.lax.pmean(flat, AXIS))
+    return unflatten(pmean_by_parts(flat, AXIS))
 
 
 def norm(tree: Any) -> Array:

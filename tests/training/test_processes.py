@@ -143,15 +143,15 @@ def records(folder):
     return [{k: v for k, v in line.items() if "second" not in k} for line in lines]
 
 
-def assert_agree(folder, alone, steps, checkpoint_arrays):
-    """The records of these steps, and the arrays after the last of them."""
+def assert_same(folder, alone, steps, checkpoint_arrays):
+    """The records of these steps, and the arrays after the last of them, bit for bit."""
     found, wanted = ({record["step"]: record for record in records(each)} for each in (folder, alone))
     for step in steps:
-        assert found[step] == pytest.approx(wanted[step], rel=1e-5, abs=1e-5)
+        assert found[step] == wanted[step]
     found, wanted = (checkpoint_arrays(each, steps[-1]) for each in (folder, alone))
     assert len(found) > 20 and found.keys() == wanted.keys()
     for path, value in wanted.items():
-        np.testing.assert_allclose(found[path], value, rtol=1e-5, atol=1e-5, err_msg=path)
+        np.testing.assert_array_equal(found[path], value, err_msg=path)
 
 
 @pytest.mark.slow
@@ -164,7 +164,14 @@ def test_four_processes_train_as_one_and_the_first_measures(start, alone, tmp_pa
     run = tmp_path / "run"
     assert [record["step"] for record in records(run)] == [2, 4, 6, 8]
     assert run_folder.newest_whole(run) == (8, {})
-    assert_agree(run, alone, [2, 4, 6, 8], checkpoint_arrays)
+    assert_same(run, alone, [2, 4, 6, 8], checkpoint_arrays)
+
+
+@pytest.mark.slow
+def test_processes_stream_their_own_images(start, alone, tmp_path, checkpoint_arrays):
+    statuses, _, err = ended(start(2, 2, "--data.stream", "yes"), 600)
+    assert statuses == [0] * 2, err
+    assert_same(tmp_path / "run", alone, [2, 4, 6, 8], checkpoint_arrays)
 
 
 def wait_for(path, lines, all_processes):
@@ -190,7 +197,7 @@ def test_a_signal_to_one_process_stops_both_at_one_step(
     step = run_folder.newest_whole(run)[0]
     assert records(run)[-1]["step"] == step
     # What was saved by two processes with two devices each is what one has, and goes on with any.
-    assert_agree(run, alone, [2, 4, 6, 8], checkpoint_arrays)
+    assert_same(run, alone, [2, 4, 6, 8], checkpoint_arrays)
     part = tmp_path / "part"
     shutil.copytree(run / "checkpoints/8", part / "checkpoints/8")
     train = dataclasses.replace(config.train, steps=12)
@@ -200,7 +207,7 @@ def test_a_signal_to_one_process_stops_both_at_one_step(
         devices=jax.devices()[:4],
         console=Console(file=io.StringIO()),
     )
-    assert_agree(part, alone, [10, 12], checkpoint_arrays)
+    assert_same(part, alone, [10, 12], checkpoint_arrays)
 
 
 @pytest.mark.slow
