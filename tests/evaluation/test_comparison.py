@@ -6,6 +6,7 @@ import re
 
 import jax
 import pytest
+from browser import CHROMIUM, Browser
 
 from infogan_jax import cli
 from infogan_jax.evaluation.comparison import curve_names, result_rows, setting_rows
@@ -32,7 +33,7 @@ def table(page, heading):
     assert part.count('<td class="best">') == part.count('<span class="spoken"> (best)</span></td>')
     part = part.replace('<td class="best">', "<td>*").replace('<span class="spoken"> (best)</span>', "")
     rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', part)
-    return {name: re.findall("<td>(.*?)</td>", cells) for name, cells in rows}
+    return {name.replace("<wbr>", ""): re.findall("<td>(.*?)</td>", cells) for name, cells in rows}
 
 
 def test_the_command_line_writes_one_page(tiny_config, tmp_path, capsys):
@@ -120,3 +121,23 @@ def test_curves_are_of_what_two_runs_have():
     two = [{"step": 1, "steps_per_second": 1.0, "loss_d": 1.0, "loss": 0.0}]
     assert curve_names([one, two, []]) == ["loss_d"]
     assert curve_names([one]) == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+def test_on_a_phone_the_runs_scroll_and_the_page_does_not(tiny_config, tmp_path):
+    measures = {"efficientnet_lite0_5_distance": {"super_resolved": 1.5}, "code_error": 0.25}
+    runs = [run(tmp_path / f"s{seed}", tiny_config, measures, []) for seed in range(4)]
+    page = tmp_path / "page.html"
+    assert cli.evaluate([*map(str, runs), "--out", str(page)]) == 0
+    browser = Browser(tmp_path / "chromium")
+    phone = {"width": 375, "height": 700, "deviceScaleFactor": 1, "mobile": True}
+    browser.call("Emulation.setDeviceMetricsOverride", **phone)
+    browser.open(page.as_uri())
+    wide = "document.querySelector('.wide')"
+    assert browser.run("document.documentElement.scrollWidth") == 375
+    assert browser.run(f"{wide}.scrollWidth > {wide}.clientWidth")
+    # A row's name stays in sight beside the last of the runs.
+    name = "document.querySelector('th[scope=row]').getBoundingClientRect().left"
+    before = browser.run(name)
+    assert browser.run(f"({wide}.scrollLeft = 1000, {name})") == before
+    browser.close()
