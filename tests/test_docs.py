@@ -118,7 +118,12 @@ def test_links_lead_to_files(page):
 
 
 # What stands for something that the reader has: any value of its kind.
-PLACEHOLDERS = {"$JOB_COMPLETION_INDEX": "1", "N": "1"}
+PLACEHOLDERS = {
+    "$JOB_COMPLETION_INDEX": "1",
+    "$OMPI_COMM_WORLD_RANK": "1",
+    "$OMPI_COMM_WORLD_SIZE": "2",
+    "N": "1",
+}
 
 
 def code(page):
