@@ -107,7 +107,7 @@ def _program(
         def one(state: State, batch: Array) -> tuple[State, Metrics]:
             return step(config, state, batch if images is None else images[batch], *constants)
 
-        return jax.lax.scan(one, state, batches)
+        return jax.lax.scan(one, state, batches) if len(batches) > 1 else _loop_of_one(one, state, batches)
 
     def steps_of_each(
         states: State, images: Array | None, batches: Array, *constants: Any
@@ -126,6 +126,29 @@ def _program(
         devices=devices,
     )
     return program
+
+
+def _loop_of_one(
+    one: Callable[[State, Array], tuple[State, Metrics]], state: State, batches: Array
+) -> tuple[State, Metrics]:
+    """What `jax.lax.scan` gives for one batch, with the bits that the step has in a longer call.
+
+    Of a loop that it knows to run once XLA takes the loop away, and fuses and rounds otherwise. It can't know
+    that no step is negative.
+    """
+    once = 1 + jnp.minimum(state.step, 0)
+    # Nor has a row of one place, of which it knows which place is meant.
+    two = jnp.concatenate([batches, batches])
+    _, shapes = jax.eval_shape(one, state, two[0])
+    rows = jax.tree.map(lambda x: jnp.zeros((2, *x.shape), x.dtype), shapes)
+
+    def body(i: Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
+        state, metrics = one(carry[0], jax.lax.dynamic_index_in_dim(two, i, keepdims=False))
+        put = jax.lax.dynamic_update_index_in_dim
+        return state, jax.tree.map(lambda row, x: put(row, x, i, 0), carry[1], metrics)
+
+    state, rows = jax.lax.fori_loop(0, once, body, (state, rows))
+    return state, jax.tree.map(lambda row: row[:1], rows)
 
 
 def own_rows(devices: Sequence[jax.Device]) -> list[int]:
