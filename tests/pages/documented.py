@@ -1,5 +1,6 @@
 """The command lines that stand in README.md, CONTRIBUTING.md and docs."""
 
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -27,6 +28,7 @@ def blocks(page):
     return [(language, (fenced or indented).splitlines()) for language, fenced, indented in found]
 
 
+@functools.cache
 def code(page):
     """The text that is code: the lines of blocks, and pieces of a line."""
     text = page.read_text().replace("\\\n", " ")
