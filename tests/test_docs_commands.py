@@ -33,7 +33,6 @@ QUICK = {
     "train.py --help",
     "train.py digits-autoencoder --error l1",
     "train.py mnist --distributed",
-    "eval.py runs/wildlife-s0 --images photograph.jpg holiday/ --out enlarged",
     "benchmarks/limits.py --set-up mnist --batch 128",
 }
 """Those that every run of the tests runs; the others take minutes together."""
