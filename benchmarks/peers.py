@@ -48,11 +48,13 @@ class Options:
 
 
 def gpu(used: bool) -> dict[str, str]:
-    """The GPU's name where it is what was timed."""
+    """The GPU's name where it is what is timed; there must be one."""
     if not used:
         return {}
     import torch
 
+    if not torch.cuda.is_available():
+        sys.exit("--device gpu: PyTorch finds no GPU")
     return {"gpu": torch.cuda.get_device_name()}
 
 
@@ -62,6 +64,7 @@ def main() -> None:
     sides.check(options.set_up, batch=options.batch, rounds=options.rounds, steps=options.steps)
     job = sides.Job(options.set_up, options.batch, options.steps, options.rounds, options.device)
     on_gpu = options.device == "gpu"
+    card = gpu(on_gpu)
     every = (*PEERS, *CUDA_GRAPHS, "ours_bfloat16") if on_gpu else (*PEERS, "floor")
     beside = options.beside or every
     if strange := [side for side in beside if side not in every]:
@@ -79,9 +82,7 @@ def main() -> None:
             "ms_by_round": found["step"],
             "matrix_product_gflops": found["product"],
         }
-        options.json.write_text(
-            json.dumps(numbers | vars(job) | circumstances() | gpu(on_gpu), indent=2) + "\n"
-        )
+        options.json.write_text(json.dumps(numbers | vars(job) | circumstances() | card, indent=2) + "\n")
 
 
 if __name__ == "__main__":

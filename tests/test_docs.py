@@ -10,15 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from documented import PAGES, STUDIES, commands, in_words, settings
 
 import losses
 from infogan_jax import cli
 from infogan_jax.config import validate
-from infogan_jax.experiments import EXPERIMENTS
 from infogan_jax.training import processes
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.fixture(scope="module")
@@ -117,44 +116,6 @@ def test_links_lead_to_files(page):
         assert (page.parent / path).exists()
 
 
-# What stands for something that the reader has: any value of its kind.
-PLACEHOLDERS = {
-    "$JOB_COMPLETION_INDEX": "1",
-    "$OMPI_COMM_WORLD_RANK": "1",
-    "$OMPI_COMM_WORLD_SIZE": "2",
-    "N": "1",
-}
-
-
-def code(page):
-    """The text that is code: blocks, each with its continued lines joined, and pieces of a line."""
-    text = page.read_text().replace("\\\n", " ")
-    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```|^((?: {4}[^\n]*\n)+)", text, re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in "".join(block).splitlines()] + re.findall(
-        r"`([^`\n]+)`", text
-    )
-
-
-def commands(script):
-    """(page, words after the script's name) of each command line in README and docs that runs a script."""
-    found = set()
-    for page in PAGES:
-        for piece in code(page):
-            for words in re.findall(rf"(?:^|[\s/\"]){re.escape(script)}\b([^\"&|;#]*)", piece):
-                found.add((page.name, words.strip()))
-    return sorted(found)
-
-
-def settings():
-    """(page, preset and options) of the tables whose caption says that `python train.py` goes before each."""
-    found = set()
-    for page in PAGES:
-        for words in re.findall(r"^\| `([^`]+)`", page.read_text(), re.MULTILINE):
-            if words.split()[0] in EXPERIMENTS:
-                found.add((page.name, words))
-    return sorted(found)
-
-
 class Parsed(Exception):
     """Everything about a command line was understood."""
 
@@ -166,10 +127,6 @@ def parsed(*_):
 def validated(options, *_):
     validate(options.config)
     raise Parsed
-
-
-def in_words(command):
-    return [PLACEHOLDERS.get(word, word) for word in shlex.split(command)]
 
 
 @pytest.mark.parametrize(("page", "command"), [*commands("train.py"), *settings()])
@@ -195,12 +152,7 @@ def test_what_measures_can_be_typed(page, command, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("page", "command"),
-    [
-        (page, f"{folder}/{name}.py {words}")
-        for folder in ("benchmarks", "docs/studies")
-        for name in sorted(path.stem for path in (ROOT / folder).glob("*.py"))
-        for page, words in commands(f"{folder}/{name}.py")
-    ],
+    [(page, f"{script} {words}") for script in STUDIES for page, words in commands(script)],
 )
 def test_what_studies_has_the_options_that_are_named(page, command):
     script, *words = shlex.split(command)

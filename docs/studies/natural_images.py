@@ -30,7 +30,7 @@ from scipy.ndimage import shift
 from scipy.spatial import cKDTree
 
 import losses
-from infogan_jax.data.folder import SUFFIXES
+from infogan_jax.data.image_files import SUFFIXES
 
 PICTURE = Path(__file__).parents[1] / "images" / "natural-images.png"
 SEED = 0

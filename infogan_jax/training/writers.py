@@ -111,9 +111,13 @@ class TensorBoard:
 class WeightsAndBiases:
     """A run of a Weights & Biases project; going on with a training goes on with it.
 
-    What was shown of steps after the checkpoint that the training goes on from stays as it was: the service
-    takes a step once.
+    The step is a number beside the others, against which they are drawn: of the service's own counter a run
+    that goes on may only log later values, and what comes at the step of the last one, as the measures after
+    a training do, would be dropped. Steps that come again after a checkpoint are therefore there twice.
     """
+
+    STEP = "global_step"
+    """The step's name, which is that of what the service reads from TensorBoard."""
 
     def __init__(self, run_dir: Path, config: Config, project: str) -> None:
         module = wandb_module()
@@ -122,23 +126,31 @@ class WeightsAndBiases:
         if not path.exists():
             write_atomically(path, json.dumps({"id": secrets.token_hex(8)}).encode())
         self._module = module
-        self._run = module.init(
-            project=project,
-            id=json.loads(path.read_text())["id"],
-            resume="allow",
-            dir=str(run_dir),
-            name=run_dir.name,
-            group=config.experiment,
-            config=to_json(config),
-        )
+        try:
+            self._run = module.init(
+                project=project,
+                id=json.loads(path.read_text())["id"],
+                resume="allow",
+                # Of several seeds in one program each is a run; otherwise the second is given the first's.
+                reinit="create_new",
+                dir=str(run_dir),
+                name=run_dir.name,
+                group=config.experiment,
+                config=to_json(config),
+            )
+        except module.Error as error:
+            raise UserError(
+                f"--wandb: {str(error).splitlines()[0]}; WANDB_MODE=offline keeps the run here"
+            ) from error
+        self._run.define_metric("*", step_metric=self.STEP)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers of a step, by name."""
-        self._run.log(dict(values), step=step)
+        self._run.log({**values, self.STEP: step})
 
     def picture(self, step: int, name: str, file: Path) -> None:
         """A PNG file of a step."""
-        self._run.log({name: self._module.Image(str(file))}, step=step)
+        self._run.log({name: self._module.Image(str(file)), self.STEP: step})
 
     def close(self) -> None:
         """Awaits what is on its way."""

@@ -1,12 +1,14 @@
 import errno
 import json
 import struct
+import subprocess
 import sys
 import time
 from dataclasses import replace
 from types import ModuleType
 
 import pytest
+from PIL import Image
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
@@ -94,8 +96,11 @@ class FakeRun:
     def __init__(self, **options):
         self.options, self.logged, self.finished = options, [], False
 
-    def log(self, values, step):
-        self.logged.append((step, values))
+    def define_metric(self, name, step_metric):
+        assert (name, step_metric) == ("*", "global_step")
+
+    def log(self, values):
+        self.logged.append(values)
 
     def finish(self):
         self.finished = True
@@ -108,6 +113,7 @@ def wandb(monkeypatch):
     fake.runs = []
     fake.init = lambda **options: fake.runs.append(FakeRun(**options)) or fake.runs[-1]
     fake.Image = lambda path: ("image", path)
+    fake.Error = type("Error", (Exception,), {})
     monkeypatch.setitem(sys.modules, "wandb", fake)
     return fake
 
@@ -119,7 +125,10 @@ def test_weights_and_biases_gets_the_same_and_goes_on_with_its_run(tmp_path, wan
             shown.scalars(start + 20, {"loss_d": 1.25})
             shown.picture(start + 20, "samples", tmp_path / "a.png")
     first, second = wandb.runs
-    assert first.logged == [(20, {"loss_d": 1.25}), (20, {"samples": ("image", str(tmp_path / "a.png"))})]
+    assert first.logged == [
+        {"loss_d": 1.25, "global_step": 20},
+        {"samples": ("image", str(tmp_path / "a.png")), "global_step": 20},
+    ]
     assert first.finished and second.finished
     assert first.options["project"] == "codes" and first.options["resume"] == "allow"
     assert first.options["config"]["optimizer"]["lr_generator"] == CONFIG.optimizer.lr_generator
@@ -139,6 +148,76 @@ def test_two_runs_are_two(tmp_path, wandb):
             pass
     first, second = wandb.runs
     assert first.options["id"] != second.options["id"]
+    # The package's default gives the second the first's where both are open.
+    assert first.options["reinit"] == "create_new"
+
+
+def test_a_service_that_refuses_is_told_in_a_line(tmp_path, wandb):
+    def refuses(**_):
+        raise wandb.Error("No API key configured.\nMore of it")
+
+    wandb.init = refuses
+    told = r"^--wandb: No API key configured\.; WANDB_MODE=offline keeps the run here$"
+    with pytest.raises(UserError, match=told), writers(tmp_path, CONFIG, 0, "codes"):
+        pass
+
+
+def records(file):
+    """What Weights & Biases has written into a file: a log of LevelDB's after seven bytes of its own."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, at, part = file.read_bytes(), 7, b""
+    while len(content) - at > 7:
+        left = 2**15 - at % 2**15
+        length, kind = struct.unpack_from("<HB", content, at + 4) if left > 7 else (0, 0)
+        if not kind:
+            at += left
+            continue
+        part += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield Record.FromString(part)
+            part = b""
+
+
+def test_the_package_itself_keeps_what_two_runs_show_at_once(tmp_path, environment):
+    """In a process of its own: the package starts threads and another process."""
+    pytest.importorskip("wandb", reason="the extra wandb isn't installed")
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    program = """
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from infogan_jax.experiments import DIGITS
+from infogan_jax.training.writers import writers
+
+folder = Path(sys.argv[1])
+for step in (20, 20):  # a training, then the measures at its last step
+    with ExitStack() as files:
+        for name in ("s0", "s1"):
+            (folder / name).mkdir(exist_ok=True)
+            _, shown = files.enter_context(writers(folder / name, DIGITS, None, "codes"))
+            shown.scalars(step, {"loss_d": 1.25})
+            shown.picture(step, "samples", folder / "a.png")
+"""
+    offline = environment | {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    subprocess.run([sys.executable, "-c", program, tmp_path], check=True, env=offline)
+    for name in ("s0", "s1"):
+        files = sorted((tmp_path / name / "wandb").glob("offline-run-*/*.wandb"))
+        assert len(files) == 2
+        for file in files:
+            found = list(records(file))
+            (begun,) = (record.run for record in found if record.WhichOneof("record_type") == "run")
+            assert begun.run_id == json.loads((tmp_path / name / "wandb/run.json").read_text())["id"]
+            settings = {each.key: json.loads(each.value_json) for each in begun.config.update}
+            assert settings["train"]["batch"] == CONFIG.train.batch
+            items = [record.history.item for record in found if record.WhichOneof("record_type") == "history"]
+            scalars, picture = (
+                {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in each}
+                for each in items
+            )
+            assert (scalars["loss_d"], scalars["global_step"]) == (1.25, 20)
+            assert (picture["samples/_type"], picture["global_step"]) == ("image-file", 20)
 
 
 def test_a_package_that_is_not_there_is_named_with_what_installs_it(tmp_path, monkeypatch):
