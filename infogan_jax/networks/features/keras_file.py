@@ -2,8 +2,8 @@
 
 HDF5 can put parts of a file into others, by links, external storage and virtual datasets. The published
 networks have none of these, and they are refused: what comes from another file is not what the hash is of.
-It can also store an array in chunks, each of which is made whole in memory, larger than the array or unpacked to
-any size. The published networks have contiguous arrays; a chunk within its array and unpacked by nothing is read.
+It can also store an array in chunks, which memory holds whole, however large, and which inflate to any size.
+The published networks have none; chunks are read that lie within their array and aren't compressed.
 """
 
 from collections.abc import Iterator
