@@ -224,7 +224,16 @@ def _stopped(run: Path, number: signal.Signals) -> subprocess.CompletedProcess:
 
 
 def array_record_cut(run: Path) -> subprocess.CompletedProcess:
-    """A file of MNIST, as TFDS prepared it, is cut short."""
+    """A file of MNIST, as TFDS prepared it, is cut to its half."""
+    return _with_mnist_cut(run, lambda size: size // 2)
+
+
+def array_record_cut_to_a_block(run: Path) -> subprocess.CompletedProcess:
+    """A file of MNIST is cut to its first 64 KiB, which array_record takes for a file of no records."""
+    return _with_mnist_cut(run, lambda size: 2**16)
+
+
+def _with_mnist_cut(run: Path, length: Callable[[int], int]) -> subprocess.CompletedProcess:
     prepared = Path(os.environ.get("TFDS_DATA_DIR", Path.home() / "tensorflow_datasets")) / "mnist"
     if not prepared.is_dir():
         return subprocess.CompletedProcess([], 0, "", "not tried: there is no mnist in TFDS_DATA_DIR")
@@ -232,7 +241,7 @@ def array_record_cut(run: Path) -> subprocess.CompletedProcess:
     shutil.copytree(prepared, data / "mnist")
     shard = max(data.rglob("*array_record*"), key=lambda path: path.stat().st_size)
     shard.chmod(0o600)
-    os.truncate(shard, shard.stat().st_size // 2)
+    os.truncate(shard, length(shard.stat().st_size))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TFDS_DATA_DIR": str(data)}
     line = [*TRAIN, "mnist", "--train.steps", "1", "--run-dir", "mnist"]
     return subprocess.run(line, cwd=run.parent, env=environment, capture_output=True, text=True)
@@ -249,6 +258,7 @@ def state(run: Path) -> dict[str, bytes]:
 FAULTS: list[Callable[[Path], subprocess.CompletedProcess]] = [
     *(truncated, flipped, renamed, config_deleted, all_configs_deleted, schema_newer, schema_older, log_cut),
     *(two_trainings, read_only, disk_full, nan, killed, terminated, hang_up, array_record_cut),
+    array_record_cut_to_a_block,
 ]
 
 

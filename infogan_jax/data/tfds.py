@@ -116,7 +116,7 @@ def load(name: str, *, size: int = 0, extra: bool = False, limit: int = 0) -> Da
     # RuntimeError is what array_record raises where a file's checksums do not hold.
     except (RuntimeError, image_files.Unreadable) as error:
         raise UserError(
-            f"a file of {found.folder} is damaged ({error}); "
+            f"a file of {found.folder} is damaged ({image_files.reason(error)}); "
             f"delete that folder, then {prepared.how_to_prepare(name)}"
         ) from error
     except MemoryError as error:
@@ -181,19 +181,12 @@ def _drawn(indices: np.ndarray, limit: int) -> np.ndarray:
 
 
 def _read_split(source: Any, indices: np.ndarray, parts: _Parts, shape: tuple[int, int, int]) -> Split:
-    from tensorflow_datasets import decode
-
-    # Images come as the PNG or JPEG files they are stored as: many decode faster together.
-    decoders = {"image": decode.SkipDecoding()}
     images = np.empty((len(indices), *shape), np.uint8)
     labels = np.empty(len(indices), np.int32)
     factors = np.empty((len(indices), len(parts.columns)), np.float32)
     for start in range(0, len(indices), _BATCH):
         here = slice(start, start + _BATCH)
-        examples = [
-            parts.features.deserialize_example_np(record, decoders=decoders)
-            for record in source.__getitems__(indices[here].tolist())
-        ]
+        examples = _examples(source.__getitems__(indices[here].tolist()), parts)
         pixels = _decode([example["image"] for example in examples], parts.stored_shape)
         if parts.binary:
             pixels = [np.uint8(255) * (image > 0) for image in pixels]
@@ -201,11 +194,50 @@ def _read_split(source: Any, indices: np.ndarray, parts: _Parts, shape: tuple[in
             pixels = [centre_square(image, shape[0]) for image in pixels]
         images[here] = pixels
         if parts.label:
-            labels[here] = [example[parts.label] for example in examples]
+            labels[here] = _int32([example[parts.label] for example in examples])
         for number, column in enumerate(parts.columns):
             values = np.array([example[column.feature] for example in examples], np.float32)
             factors[here, number] = column.first + column.step * values
     return Split(images, labels if parts.label else None, factors if parts.columns else None)
+
+
+def _examples(records: list[bytes], parts: _Parts) -> list[dict[str, Any]]:
+    """What records hold, their images as the PNG or JPEG files that they are stored as.
+
+    Those decode faster many at a time.
+
+    Raises:
+        Unreadable: one is no record of these features, or has not all of them. array_record itself returns
+            empty ones from a file that was cut to its first 64 KiB.
+    """
+    from tensorflow_datasets import decode
+
+    decoders = {"image": decode.SkipDecoding()}
+    try:
+        # NumPy would warn of a label that is no number, and make one of it.
+        with np.errstate(invalid="raise"):
+            examples = [
+                parts.features.deserialize_example_np(record, decoders=decoders) for record in records
+            ]
+    except MemoryError:
+        raise
+    # TFDS and protobuf have an error for each thing that bytes can be instead.
+    except Exception as error:
+        raise image_files.Unreadable(f"a record can't be read: {image_files.reason(error)}") from error
+    for example in examples:
+        missing = [name for name, value in example.items() if value is None]
+        if missing:
+            raise image_files.Unreadable(f"a record has no {', '.join(missing)}")
+        if not isinstance(example["image"], bytes):
+            raise image_files.Unreadable("a record's image is no file")
+    return examples
+
+
+def _int32(values: list[int]) -> np.ndarray:
+    try:
+        return np.array(values, np.int32)
+    except OverflowError as error:
+        raise image_files.Unreadable(f"a label is out of bounds: {error}") from error
 
 
 def _decode(files: list[bytes], shape: tuple[int, int, int]) -> np.ndarray | list[np.ndarray]:

@@ -20,7 +20,7 @@ def prepare():
     def write(folder, *, splits=SPLITS, file_format="array_record", features=None, shard=b"records"):
         import tensorflow_datasets
 
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         info = {
             "name": "toy",
             "version": folder.name,

@@ -11,7 +11,9 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow_datasets
+from array_record.python import array_record_module
 from PIL import Image
+from tensorflow_datasets.proto import tf_example_pb2
 
 from infogan_jax.data import prepared, tfds
 from infogan_jax.data.image_files import Unreadable
@@ -180,6 +182,135 @@ def test_a_damaged_image_is_told_with_its_folder(file, shape, data_dir, prepare,
     with pytest.raises(UserError, match=r"is damaged .* delete that folder, then prepare it with") as refused:
         tfds.load("toy", size=4)
     assert f"a file of {folder} is damaged" in str(refused.value)
+
+
+# Real shards that aren't whole, or hold other things than examples
+
+
+LABELLED = {
+    "image": tensorflow_datasets.features.Image(shape=(64, 64, 1)),
+    "label": tensorflow_datasets.features.ClassLabel(num_classes=3),
+}
+BLOCK = 2**16
+"""array_record's: it looks for an index in the last one, and takes the first for a file of no records."""
+
+
+def example(**features):
+    """A record as TFDS writes it, of features that are bytes, whole numbers or floats."""
+    record = tf_example_pb2.Example()
+    for name, values in features.items():
+        kinds = {bytes: "bytes_list", int: "int64_list", float: "float_list"}
+        kind = kinds[type(values[0])] if values else "bytes_list"
+        getattr(record.features.feature[name], kind).value.extend(values)
+    return record.SerializeToString()
+
+
+def noise(seed):
+    """A PNG that doesn't compress."""
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (64, 64), np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+GOOD = [example(image=[noise(seed)], label=[seed % 3]) for seed in range(100)]
+
+
+@pytest.fixture
+def shards(data_dir, prepare):
+    """A function of the records to train on: a prepared set of them, and the file that they are in."""
+
+    def write(records):
+        lengths = {"train": [len(records)], "test": [2]}
+        folder = prepare(data_dir / "toy" / "1.0.0", features=LABELLED, splits=lengths)
+        train, test = (folder / f"toy-{split}.array_record-00000-of-00001" for split in lengths)
+        for file, content in ((train, records), (test, GOOD[:2])):
+            writer = array_record_module.ArrayRecordWriter(str(file), "group_size:1")
+            for record in content:
+                writer.write(record)
+            writer.close()
+        return train
+
+    return write
+
+
+def assert_damaged(shard):
+    """It is refused in one line, which names its folder and says how to prepare it again."""
+    with pytest.raises(UserError) as refused:
+        tfds.load("toy")
+    told = str(refused.value)
+    assert f"a file of {shard.parent} is damaged (" in told and "\n" not in told
+    assert "delete that folder, then prepare it with: " in told
+    return told
+
+
+def test_a_shard_that_is_cut_anywhere_is_refused(shards):
+    shard = shards(GOOD)
+    assert len(tfds.load("toy").train.images) == 100
+    whole = shard.read_bytes()
+    assert len(whole) % BLOCK == 0 and len(whole) >= 5 * BLOCK
+    ends = range(BLOCK, len(whole) + 1, BLOCK)
+    # At blocks, within the headers behind them, in the halves of blocks, and anywhere.
+    cuts = {end + offset for end in ends for offset in (-BLOCK // 2, -1, 0, 1, 23, 24, 40, 512)}
+    cuts |= set(np.random.default_rng(0).integers(1, len(whole), 20).tolist()) | {1, 64}
+    for cut in sorted(cut for cut in cuts if cut < len(whole)):
+        shard.write_bytes(whole[:cut])
+        assert_damaged(shard)
+
+
+def test_a_shard_of_the_first_block_alone_is_told_in_one_line(shards, data_dir, call, environment):
+    os.truncate(shards(GOOD), BLOCK)
+    line = "mnist", "--data.name", "toy", "--data.size", "28", "--train.steps", "1"
+    done = call("train.py", *line, cwd=data_dir, env=environment | {"TFDS_DATA_DIR": str(data_dir)})
+    refusals = [each for each in done.stderr.splitlines() if not each.startswith("devices: ")]
+    assert done.returncode == 2 and len(refusals) == 1, done.stderr
+    assert refusals[0].startswith("error: ") and "is damaged (a record has no image, label); " in refusals[0]
+
+
+OTHERS = {
+    "empty": (b"", "has no image, label"),
+    "junk": (b"words of no meaning" * 9, "can't be read"),
+    "zeros": (bytes(1000), "can't be read"),
+    "cut": (GOOD[0][:-9], "can't be read"),
+    "no image": (example(label=[1]), "has no image"),
+    "no label": (example(image=[noise(0)]), "has no label"),
+    "image of no file": (example(image=[], label=[1]), "can't be read"),
+    "image of two files": (example(image=[noise(0)] * 2, label=[1]), "can't be read"),
+    "image of a number": (example(image=[3], label=[1]), "is no file"),
+    "label of words": (example(image=[noise(0)], label=[b"one"]), "can't be read"),
+    "label of no number": (example(image=[noise(0)], label=[float("nan")]), "can't be read"),
+    "label of 64 bits": (example(image=[noise(0)], label=[2**40]), "out of bounds"),
+}
+
+
+@pytest.mark.parametrize(("record", "reason"), OTHERS.values(), ids=OTHERS.keys())
+def test_records_of_other_things_are_refused(shards, record, reason):
+    for records in ([record], [*GOOD[:3], record, *GOOD[3:6]]):
+        assert reason in assert_damaged(shards(records))
+
+
+def test_a_shard_of_fewer_records_than_is_said_is_refused(shards):
+    shard = shards(GOOD)
+    few = shards(GOOD[:5]).read_bytes()
+    shards(GOOD).write_bytes(few)
+    assert "index" in assert_damaged(shard)
+
+
+def test_any_changed_byte_of_a_shard_is_read_or_refused(shards):
+    shard, random = shards(GOOD), np.random.default_rng(1)
+    whole, images = shard.read_bytes(), tfds.load("toy").train.images
+    # Not those that are zero, most of which fill blocks up.
+    places = np.flatnonzero(np.frombuffer(whole, np.uint8))
+    refused = 0
+    for _ in range(60):
+        changed = bytearray(whole)
+        changed[random.choice(places)] ^= random.integers(1, 256)
+        shard.write_bytes(changed)
+        try:
+            np.testing.assert_array_equal(tfds.load("toy").train.images, images)
+        except UserError:
+            assert_damaged(shard)
+            refused += 1
+    assert refused > 20
 
 
 # What is read, from records that TFDS wrote

@@ -2,6 +2,8 @@
 
 HDF5 can put parts of a file into others, by links, external storage and virtual datasets. The published
 networks have none of these, and they are refused: what comes from another file is not what the hash is of.
+It can also store an array in chunks, which memory holds whole, however large, and which inflate to any size.
+The published networks have none; chunks are read that lie within their array and aren't compressed.
 """
 
 from collections.abc import Iterator
@@ -29,7 +31,8 @@ def read(path: Path) -> dict[str, StoredArray]:
         Arrays named `layer/kernel` and `layer/bias`, their numbers unread.
 
     Raises:
-        ValueError: the file is broken, not of this layout, or not the only one that its numbers are in.
+        ValueError: the file is broken, not of this layout, or not the only one that its numbers are in; or
+            it has numbers that are compressed, or in chunks larger than their array.
         UserError: h5py is not installed.
     """
     try:
@@ -51,10 +54,22 @@ def read(path: Path) -> dict[str, StoredArray]:
             for kind, array in _kernel_and_bias(_arrays_in(_member(layers, layer), _DEEPEST)).items():
                 if array.external or array.is_virtual:
                     raise ValueError(f"the numbers of {array.name} are in another file")
+                _check_chunks(array)
                 arrays[f"{layer}/{kind}"] = StoredArray(
                     array.shape, array.dtype, partial(numbers, array.name)
                 )
     return arrays
+
+
+def _check_chunks(array: Any) -> None:
+    """Refuses what HDF5 would take more memory to read than the array itself."""
+    if array.chunks and any(chunk > size for chunk, size in zip(array.chunks, array.shape, strict=True)):
+        raise ValueError(
+            f"{array.name} of the shape {array.shape} is in chunks of {array.chunks}, which are larger"
+        )
+    # What a chunk inflates to isn't held against its size.
+    if array.id.get_create_plist().get_nfilters():
+        raise ValueError(f"the numbers of {array.name} are compressed or filtered: store them as they are")
 
 
 def _kernel_and_bias(arrays: list[Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -118,6 +119,46 @@ def test_numbers_from_another_file_are_refused(tmp_path, way):
             # It is there to be read.
             np.testing.assert_array_equal(layer["kernel"], KERNEL)
     with pytest.raises(UserError, match=r"is a link to another place|are in another file"):
+        weights_file.read(path)
+
+
+def test_chunks_larger_than_their_array_are_refused(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    path = tmp_path / "a.h5"
+    for chunks in ((3, 3, 3, 2**22), (3, 3, 4, 2)):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("conv/kernel", data=KERNEL, maxshape=(3, 3, None, None), chunks=chunks)
+        with pytest.raises(UserError, match=r"/conv/kernel of .*\(3, 3, 3, 2\) is in chunks of .* larger"):
+            weights_file.read(path)
+
+
+@pytest.mark.parametrize("chunks", [KERNEL.shape, (1, 2, 3, 1)])
+def test_chunks_within_their_array_are_read(tmp_path, chunks):
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("conv/kernel", data=KERNEL, chunks=chunks)
+    found = weights_file.take(weights_file.read(path), {"conv/kernel": KERNEL.shape})
+    np.testing.assert_array_equal(found["conv/kernel"], KERNEL)
+
+
+def test_a_chunk_that_inflates_to_more_than_its_size_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        array = file.create_dataset("conv/kernel", KERNEL.shape, "f4", chunks=KERNEL.shape, compression=9)
+        array.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(2**26), 9))
+    with pytest.raises(UserError, match=r"the numbers of /conv/kernel are compressed or filtered"):
+        weights_file.read(path)
+
+
+@pytest.mark.parametrize("way", [{"compression": "lzf"}, {"shuffle": True}, {"fletcher32": True}])
+def test_filters_are_refused(tmp_path, way):
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("conv/kernel", data=KERNEL, **way)
+    with pytest.raises(UserError, match=r"the numbers of /conv/kernel are compressed or filtered"):
         weights_file.read(path)
 
 
