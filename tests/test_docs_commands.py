@@ -39,6 +39,7 @@ QUICK = {
 
 REFUSED = {
     "mnist-train-0-0.mnist:9876": (75, "the processes didn't meet at mnist-train-0-0.mnist:9876 in 3 s"),
+    "node1:9876": (75, "the processes didn't meet at node1:9876 in 3 s"),
     "--distributed --require-accelerator": (2, "--distributed: "),
     "mnist --distributed": (2, "--distributed: "),
     "--require-accelerator": (2, "--require-accelerator, and JAX finds only the CPU"),
@@ -70,7 +71,10 @@ OTHER_PROGRAMS = {
     "ruff": "looks at the code, as the workflow does",
     "mypy": "the same; test_types.py runs it",
     "srun": "needs SLURM; what it starts is among the command lines",
-    **dict.fromkeys(("case", "exit", "export", "status"), "of the shell itself"),
+    "mpirun": "needs Open MPI; what it starts is among the command lines",
+    **dict.fromkeys(
+        ("case", "echo", "exec", "exit", "export", "fi", "if", "said", "status"), "of the shell itself"
+    ),
     **dict.fromkeys(("gcloud", "curl", "sh", "git", "cd", "uv"), "of a cloud's machines"),
 }
 """What begins a line in the pages' shell scripts, and why no test of this file runs it as it stands."""
@@ -84,7 +88,8 @@ TRAINED = {
     "runs/mnist-category": "mnist-category",
     "runs/gan-baseline": "gan-baseline",
     "runs/content": "wildlife-content --data.folder photographs --seeds 0 1 2",
-    "runs/content-l1": "wildlife-content --data.folder photographs --seeds 0 1 2 --content.error l1",
+    "runs/content-cpu/s0": "wildlife-content --data.folder photographs",
+    "runs/l1-cpu/s0": "wildlife-content --data.folder photographs --content.error l1",
     # By content alone, where the pages have SRGAN's: that needs an extra, and the network is the same.
     **dict.fromkeys(
         ("runs/wildlife-content-s0", "runs/wildlife-s0", "runs/wildlife/s0"),
