@@ -33,6 +33,19 @@ _FOR_EVER = 10**9
 
 # Orbax logs what its threads raise, with tracebacks, and raises it in the caller's thread too.
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname or not record.exc_info)
+logging.getLogger("asyncio").addFilter(lambda record: "never retrieved" not in record.getMessage())
+
+_unraisable = sys.unraisablehook
+
+
+def _without_echoes(unraisable: Any) -> None:
+    """Where one array fails, TensorStore says of all others, on its threads, that nobody waits for them."""
+    if "Event loop is closed" not in str(unraisable.exc_value):
+        _unraisable(unraisable)
+
+
+# Often before the failure is heard of in the caller's thread.
+sys.unraisablehook = _without_echoes
 
 
 class Checkpoints:
@@ -129,7 +142,6 @@ class Checkpoints:
         try:
             yield
         except TimeoutError as error:
-            _no_more_of_it()
             if jax.process_count() > 1:
                 # They wait for each other in a save: `processes.with_others` says that one is missing.
                 raise
@@ -138,7 +150,6 @@ class Checkpoints:
                 "before it are whole: see what holds the disk up, then go on with --resume"
             ) from error
         except (OSError, ValueError) as error:
-            _no_more_of_it()
             raise UserError(
                 f"{self._manager.directory}: a checkpoint can't be written ({_reason(error)}); those before "
                 "it are whole: make room, then go on with --resume"
@@ -160,7 +171,6 @@ class Checkpoints:
         try:
             return self._manager.restore(step, args=items)["state"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            _no_more_of_it()
             folder = self._manager.directory / str(step)
             raise DamagedCheckpoint(
                 f"{folder} can't be read, the checkpoint is damaged ({_reason(error)})"
@@ -181,18 +191,6 @@ def host_arrays(state: Any) -> dict[str, np.ndarray]:
 
     leaves = jax.tree.leaves_with_path(local_copy(state))
     return {jax.tree_util.keystr(path): read(leaf) for path, leaf in leaves}
-
-
-def _no_more_of_it() -> None:
-    """Where one array fails, TensorStore says the same of all others, later and with tracebacks."""
-    before = sys.unraisablehook
-
-    def told(unraisable: Any) -> None:
-        if "Event loop is closed" not in str(unraisable.exc_value):
-            before(unraisable)
-
-    sys.unraisablehook = told
-    logging.getLogger("asyncio").addFilter(lambda record: "never retrieved" not in record.getMessage())
 
 
 def _reason(error: Exception) -> str:

@@ -4,8 +4,8 @@ import itertools
 import json
 import resource
 import signal
-import sys
 import time
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ from infogan_jax.data.dataset import Dataset, Split
 from infogan_jax.errors import UserError
 from infogan_jax.networks.tables import SuperResolution
 from infogan_jax.tasks import infogan
-from infogan_jax.training import loop, run_folder
+from infogan_jax.training import checkpoints, loop, run_folder
 from infogan_jax.training.checkpoints import Checkpoints
 from infogan_jax.training.loop import replicated
 from infogan_jax.training.run_folder import Run
@@ -97,6 +97,14 @@ def test_steps_that_no_call_divides_give_the_same_numbers(
     run(settings(tiny_config, steps_per_call=8), digits, tmp_path)
     assert [record["step"] for record in records(tmp_path)] == [8, 16, 20]
     assert_equal(checkpoint_arrays(tmp_path, 20), checkpoint_arrays(straight, 20))
+
+
+def test_a_call_of_one_step_has_the_bits_of_a_longer_one(tiny_config, digits, tmp_path, checkpoint_arrays):
+    # With XLA's optimisations, as they are: it would unroll a loop of one step.
+    short = settings(tiny_config, steps=2, checkpoint_every=2)
+    run(settings(short, steps_per_call=2), digits, tmp_path / "a")
+    run(settings(short, steps_per_call=1), digits, tmp_path / "b")
+    assert_equal(checkpoint_arrays(tmp_path / "b", 2), checkpoint_arrays(tmp_path / "a", 2))
 
 
 def test_records_after_the_checkpoint_are_not_logged_twice(straight, tiny_config, digits, tmp_path):
@@ -268,7 +276,6 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_those_before(
         save(self, step, state, config)
 
     monkeypatch.setattr(Checkpoints, "save", filled)
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     try:
         with pytest.raises(
             UserError, match=r"a checkpoint can't be written \(.*[Ff]ile too large.*make room"
@@ -279,6 +286,14 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_those_before(
     assert run_folder.newest_whole(tmp_path) == (0, {})
     assert_equal(checkpoint_arrays(tmp_path, 0), checkpoint_arrays(straight, 0))
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_of_one_failure_the_echoes_are_not_told(monkeypatch):
+    told = []
+    monkeypatch.setattr(checkpoints, "_unraisable", told.append)
+    for error in (RuntimeError("Event loop is closed"), RuntimeError("another")):
+        checkpoints._without_echoes(SimpleNamespace(exc_value=error))
+    assert [each.exc_value.args for each in told] == [("another",)]
 
 
 def test_devices_that_cannot_share_the_batch_are_refused(tiny_config, digits, tmp_path):
