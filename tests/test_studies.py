@@ -107,17 +107,27 @@ def test_the_moment_of_a_kill_is_told_by_what_that_attempt_left(study, tmp_path)
 @pytest.mark.parametrize(
     ("name", "late", "told"),
     [
-        *(("resident", 1020, False), ("resident", 1021, True), ("resident", 900, False)),
+        *(("allocated", 1010, False), ("allocated", 1011, True)),
+        *(("resident", 1050, False), ("resident", 1051, True), ("resident", 900, False)),
         *(("files", 1000, False), ("files", 1001, True), ("arrays", 1001, True)),
-        *(("device", 1020, False), ("device", 1021, True)),
+        ("device", 1001, True),
     ],
 )
 def test_what_grows_in_a_long_run_is_told(name, late, told, study):
     long_run = study("long_run")
     # The start may be anything.
-    looks = [long_run.Look(step, *[5000 if step < 5 else 1000] * 4) for step in range(25)]
+    looks = [long_run.Look(step, *[5000 if step < 5 else 1000] * 5) for step in range(25)]
     assert not long_run.grown(looks)
     looks[-1] = looks[-1]._replace(**{name: 9000})
     assert not long_run.grown(looks)
     looks[-3:] = [look._replace(**{name: late}) for look in looks[-3:]]
     assert list(long_run.grown(looks)) == [name] * told
+
+
+def test_what_malloc_gave_out_is_counted(study):
+    long_run = study("long_run")
+    before = long_run.allocated()
+    held = np.ones(10**8, np.uint8)
+    assert 0.99e8 < long_run.allocated() - before < 1.1e8
+    del held
+    assert abs(long_run.allocated() - before) < 1e7
