@@ -27,10 +27,12 @@ class Found(NamedTuple):
     """A layout's run.
 
     Attributes:
-        losses: [steps, losses].
+        records: what was logged of each step, but for its time.
+        losses: those among it, [steps, losses].
         arrays: the state after the last step, by path.
     """
 
+    records: list[dict[str, float]]
     losses: np.ndarray
     arrays: dict[str, Any]
 
@@ -96,15 +98,17 @@ def main() -> int:
             folder = Path(scratch) / name.replace(" ", "")
             train(folder, processes, devices, options.steps)
             lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+            records = [{key: value for key, value in line.items() if "second" not in key} for line in lines]
             losses = np.array([[line[loss] for loss in LOSSES] for line in lines])
-            found[name] = Found(losses, host_arrays(restore(folder, options.steps)[1]))
+            found[name] = Found(records, losses, host_arrays(restore(folder, options.steps)[1]))
     return table(found)
 
 
 def same(one: Found, other: Found) -> bool:
     """Whether two runs logged and saved the same bits."""
-    arrays = all(np.array_equal(array, other.arrays[path]) for path, array in one.arrays.items())
-    return arrays and np.array_equal(one.losses, other.losses)
+    if one.arrays.keys() != other.arrays.keys() or one.records != other.records:
+        return False
+    return all(np.array_equal(array, other.arrays[path]) for path, array in one.arrays.items())
 
 
 def table(found: dict[str, Found]) -> int:

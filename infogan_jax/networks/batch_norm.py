@@ -20,7 +20,8 @@ class BatchNorm(nn.Module):
     In training they are the batch's, its variance E[x^2] - E[x]^2, and the running ones, which are used
     elsewhere, keep 0.99 of what they were at each step. All of it is float32.
 
-    It is what `flax.linen.BatchNorm` computes, with the same names, on one replica bit for bit; between
+    It is what `flax.linen.BatchNorm` computes, with the same names, on one replica bit for bit; but that
+    gradients with respect to bfloat16 inputs are rounded once, where Flax rounds both of their parts. Between
     replicas the means are those of `losses.replicas`.
 
     Attributes:

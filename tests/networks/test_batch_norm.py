@@ -51,6 +51,26 @@ def test_values_statistics_and_gradients_are_flax_s(shape, train, dtype):
             np.testing.assert_array_equal(a, b)
 
 
+def test_gradients_of_bfloat16_inputs_are_rounded_once():
+    x = images((6, 5)).astype("bfloat16")
+    variables = variables_of(x)
+
+    def ours(x):
+        return BatchNorm(dtype="bfloat16").apply(variables, x, True, mutable="batch_stats")
+
+    def theirs(x):
+        return flax_applied(variables, x, True, "bfloat16")
+
+    jax.tree.map(np.testing.assert_array_equal, jax.jit(ours)(x), jax.jit(theirs)(x))
+
+    def slope(apply, x):
+        return jax.grad(lambda x: jnp.sin(apply(x)[0].astype(jnp.float32)).sum())(x).astype(jnp.float32)
+
+    exact = slope(lambda x: BatchNorm().apply(variables, x, True, mutable="batch_stats"), x.astype("float32"))
+    rounded, twice = (np.abs(slope(apply, x) - exact).max() for apply in (ours, theirs))
+    assert rounded <= twice < 0.05
+
+
 def test_a_fresh_one_has_flax_s_names_shapes_and_values():
     x = images((4, 3, 3, 2))
     ours = BatchNorm(axis_name="data").init(jax.random.key(0), x, True)
