@@ -79,27 +79,28 @@ def test_the_moment_of_a_kill_is_told_by_what_that_attempt_left(study, tmp_path)
     soak = study("soak")
     unfinished = tmp_path / "checkpoints/60.orbax-checkpoint-tmp"
     before = soak.left(tmp_path)
-    assert soak.moment(before, before, 80) == "before its first step (start, compilation)"
+    assert soak.moment(before, before, 80, ready=False) == "at its start"
     log(tmp_path, 10, 20, 30, 40, 50, 60, attempt=1)
     unfinished.mkdir(parents=True)
     first = soak.left(tmp_path)
-    assert soak.moment(before, first, 80) == "in a save"
+    assert soak.moment(before, first, 80, ready=True) == "in a save"
     # What the first left in a save, the second isn't in.
-    assert soak.moment(first, soak.left(tmp_path), 80) == "before its first step (start, compilation)"
+    compiling = "while its program was compiled, or read from the cache"
+    assert soak.moment(first, soak.left(tmp_path), 80, ready=True) == compiling
     # It goes back to the checkpoint of step 40, and is killed before it is as far as the first was.
     log(tmp_path, 50, attempt=2)
     second = soak.left(tmp_path)
-    assert soak.moment(first, second, 80) == "between steps, or in one"
+    assert soak.moment(first, second, 80, ready=True) == "between steps, or in one"
     # The third clears the folder away, and is killed in the same save.
     log(tmp_path, 50, 60, attempt=3)
     unfinished.rename(tmp_path / "cleared")
     unfinished.mkdir()
     third = soak.left(tmp_path)
-    assert soak.moment(second, third, 80) == "in a save"
+    assert soak.moment(second, third, 80, ready=True) == "in a save"
     log(tmp_path, 70, 80, attempt=4)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 9')
-    assert soak.moment(third, soak.left(tmp_path), 80).startswith("after the last step")
+    assert soak.moment(third, soak.left(tmp_path), 80, ready=True).startswith("after the last step")
     assert soak.logged(tmp_path) == [10, 20, 30, 40, 50, 60, 70, 80]
 
 

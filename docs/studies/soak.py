@@ -2,9 +2,10 @@
 
     python docs/studies/soak.py --kills 50
 
-Each attempt goes on from what the last left, and is sent SIGKILL after a time that is drawn, up to what a
-whole run takes that compiles its program or finds it compiled: so some end while it is compiled, some
-between steps, some in a save and some in the last step. Whenever the run comes to its end, its state and
+Each attempt goes on from what the last left, and is sent SIGKILL after a time that is drawn: of every second
+one up to what a whole run takes that compiles its program or finds it compiled, of the others from their
+first step on. So some end while it starts, some while it is compiled, some between steps, some in a save and
+some in the last step. Whenever the run comes to its end, its state and
 the steps in its log are compared with the unbroken run's, and a new one is begun, until so many kills have
 been made. The exit status is 1 where they differ.
 """
@@ -65,20 +66,29 @@ def left(folder: Path) -> Left:
     return Left(unfinished(folder), set(path.read_text().splitlines()) if path.exists() else set())
 
 
-def moment(before: Left, after: Left, last: int) -> str:
+def wait_for_a_step(process: subprocess.Popen, folder: Path, before: Left) -> None:
+    """Returns when an attempt has logged a step, or ended."""
+    while process.poll() is None and not left(folder).lines - before.lines:
+        time.sleep(0.01)
+
+
+def moment(before: Left, after: Left, last: int, *, ready: bool) -> str:
     """What an attempt was doing when it was killed.
 
     Args:
         before: what it found.
         after: what it left.
         last: the run's last step.
+        ready: whether it had named its folder, which it does when its data are read.
     """
     new = steps_of(after.lines - before.lines)
     if last in new:
         return "after the last step (its save, the measures)"
     if after.unfinished - before.unfinished:
         return "in a save"
-    return "between steps, or in one" if new else "before its first step (start, compilation)"
+    if new:
+        return "between steps, or in one"
+    return "while its program was compiled, or read from the cache" if ready else "at its start"
 
 
 def logged(folder: Path) -> list[int]:
@@ -113,10 +123,15 @@ def main() -> int:
         for anew in (True, False):
             shutil.rmtree(straight, ignore_errors=True)
             began = time.monotonic()
-            subprocess.run(
-                command(straight, options.steps), check=True, env=environment, stdout=subprocess.DEVNULL
+            process = subprocess.Popen(
+                command(straight, options.steps), env=environment, stdout=subprocess.DEVNULL
             )
+            wait_for_a_step(process, straight, left(straight))
+            stepped = time.monotonic()
+            if process.wait():
+                return 1
             seconds[anew] = time.monotonic() - began
+            from_first_step = time.monotonic() - stepped
         wanted = arrays(straight, options.steps)
         steps = logged(straight)
         print(
@@ -128,24 +143,25 @@ def main() -> int:
             before = left(folder)
             anew = drawn.random() < 0.3
             line = command(folder, options.steps, compile_anew=anew)
-            with (Path(scratch) / "stderr").open("w") as errors:
+            said = Path(scratch) / "stdout"
+            with (Path(scratch) / "stderr").open("w") as errors, said.open("w") as output:
                 process = subprocess.Popen(
-                    line,
-                    env=environment,
-                    stdout=subprocess.DEVNULL,
-                    stderr=errors,
+                    line, env=environment | {"PYTHONUNBUFFERED": "1"}, stdout=output, stderr=errors
                 )
                 # Enough kills, or nothing left but to measure: let it come to its end.
                 more = sum(moments.values()) < options.kills and logged(folder)[-1:] != steps[-1:]
-                limit = drawn.uniform(0.02, 1.0) * seconds[anew] if more else None
+                limit = drawn.uniform(0.02, 1.0) * seconds[anew]
+                if more and drawn.random() < 0.5:
+                    wait_for_a_step(process, folder, before)
+                    limit = drawn.uniform(0.0, 1.0) * from_first_step
                 try:
-                    status = process.wait(limit)
+                    status = process.wait(limit if more else None)
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGKILL)
                     process.wait()
                     status = None
             if status is None:
-                kind = moment(before, left(folder), options.steps)
+                kind = moment(before, left(folder), options.steps, ready="run folder:" in said.read_text())
                 moments[kind] += 1
                 print(
                     f"kill {sum(moments.values())}: at step {(logged(folder) or [0])[-1]}, {kind}", flush=True
