@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 # Both are read when JAX starts its CPU client. Un-awaited collectives on several fake devices
@@ -36,6 +37,7 @@ from infogan_jax.training import loop, run_folder
 from infogan_jax.training.checkpoints import Checkpoints, abstract
 
 ROOT = Path(__file__).parents[1]
+RELIABILITY = ROOT / "docs/reliability.md"
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Not in this process: with several devices jaxlib 0.10.2 now and then dies as it writes a program down.
@@ -50,12 +52,20 @@ settings.load_profile("usual")
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What tests have found out and not only checked: the type checker's answer, the site, the notebooks."""
+    """What tests have found out and not only checked: the type checker's answer, the site, the notebooks, and
+    how many wrong inputs were tried."""
     reports = [report for kind in terminalreporter.stats.values() for report in kind]
-    told = sorted({line for report in reports for line in getattr(report, "user_properties", ())})
-    if told:
-        terminalreporter.section("what was checked with other tools")
-        for name, value in told:
+    told, tried = set(), Counter()
+    for report in reports:
+        for name, value in getattr(report, "user_properties", ()):
+            if not isinstance(value, int):
+                told.add((name, value))
+            elif report.when == "call":
+                tried[name] += value
+    for title, lines in (("what was found out", told), ("bad inputs tried", tried.items())):
+        if lines:
+            terminalreporter.section(title)
+        for name, value in sorted(lines):
             terminalreporter.line(f"{name}: {value}")
 
 
@@ -157,6 +167,21 @@ def assert_refused():
         assert re.search(message if ".*" in message else re.escape(message), lines[0]), lines[0]
 
     return check
+
+
+@pytest.fixture
+def tried(record_property):
+    """A function that tells a kind of wrong inputs, and how many of them a test has tried.
+
+    docs/reliability.md has a table of them all: `of_all`, by default the test's own number, must stand in it.
+    """
+
+    def tell(kind, number, of_all=None):
+        rows = re.findall(r"^\| (.+) \| ([\d,]+)(?: or more)? \|", RELIABILITY.read_text(), re.MULTILINE)
+        assert (kind, f"{number if of_all is None else of_all:,}") in rows
+        record_property(kind, number)
+
+    return tell
 
 
 @pytest.fixture(scope="session")

@@ -400,7 +400,7 @@ def desk(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("line", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_train_refuses_with_one_line_and_writes_nothing(
-    line, message, desk, capsys, monkeypatch, assert_refused, everything_in
+    line, message, desk, capsys, monkeypatch, assert_refused, everything_in, tried
 ):
     # Any machine's memory for these tests.
     monkeypatch.setattr(memory, "host_memory", lambda: 2**33)
@@ -408,35 +408,37 @@ def test_train_refuses_with_one_line_and_writes_nothing(
     before = everything_in(desk)
     assert_refused(cli.train(line.split()), capsys.readouterr(), message)
     assert everything_in(desk) == before
+    tried("command lines of `train.py`", 1, len(REFUSED))
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("", "RUN_DIR"),
-        ("nowhere", "nowhere is no folder: name a run's folder"),
-        ("used", "used holds no finished checkpoint: name another folder"),
-        ("file", "file is no folder"),
-        ("used --step -1", "--step is -1: it must be 0 or more"),
-        ("used --step last", "Error parsing --step"),
-        ("used --again", "Unrecognized options: --again"),
-        ("damaged", "damaged/checkpoints/20/run/run.json can't be read, the checkpoint is damaged"),
-        ("damaged --step 10", "run.json can't be read, the checkpoint is damaged (KeyError: 'config')"),
-        ("figures", "figures needs the folder of a run"),
-        ("figures nowhere", "nowhere is no folder: name a run's folder"),
-        ("figures used --out locked", "locked can't be written"),
-        ("other --images photographs", "other is a run of digits, which enlarges no images: name one of"),
-        ("content --images gone.png", "--images has gone.png, which is not there: name files, or folders"),
-        ("content --images used", "used holds no image file (.png, .jpg, .jpeg, .bmp, .pgm)"),
-        ("content --images photographs --out locked", "locked can't be written"),
-        ("content --images a.png --folder used", "--images and --folder exclude each other"),
-        ("content --folder nowhere", "nowhere is no directory: name one that holds images"),
-        ("content other --folder photographs", "--folder is of one run, but 2 folders are named"),
-    ],
-)
+REFUSED_TO_MEASURE = [
+    ("", "RUN_DIR"),
+    ("nowhere", "nowhere is no folder: name a run's folder"),
+    ("used", "used holds no finished checkpoint: name another folder"),
+    ("file", "file is no folder"),
+    ("used --step -1", "--step is -1: it must be 0 or more"),
+    ("used --step last", "Error parsing --step"),
+    ("used --again", "Unrecognized options: --again"),
+    ("damaged", "damaged/checkpoints/20/run/run.json can't be read, the checkpoint is damaged"),
+    ("damaged --step 10", "run.json can't be read, the checkpoint is damaged (KeyError: 'config')"),
+    ("figures", "figures needs the folder of a run"),
+    ("figures nowhere", "nowhere is no folder: name a run's folder"),
+    ("figures used --out locked", "locked can't be written"),
+    ("other --images photographs", "other is a run of digits, which enlarges no images: name one of"),
+    ("content --images gone.png", "--images has gone.png, which is not there: name files, or folders"),
+    ("content --images used", "used holds no image file (.png, .jpg, .jpeg, .bmp, .pgm)"),
+    ("content --images photographs --out locked", "locked can't be written"),
+    ("content --images a.png --folder used", "--images and --folder exclude each other"),
+    ("content --folder nowhere", "nowhere is no directory: name one that holds images"),
+    ("content other --folder photographs", "--folder is of one run, but 2 folders are named"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), REFUSED_TO_MEASURE)
 def test_eval_refuses_with_one_line_and_writes_nothing(
-    line, message, desk, capsys, assert_refused, everything_in
+    line, message, desk, capsys, assert_refused, everything_in, tried
 ):
     before = everything_in(desk)
     assert_refused(cli.evaluate(line.split()), capsys.readouterr(), message)
     assert everything_in(desk) == before
+    tried("command lines of `eval.py`", 1, len(REFUSED_TO_MEASURE))

@@ -99,7 +99,15 @@ class TestRun:
         assert json.loads((run / "eval/metrics.json").read_text())["step"] == 40
         assert any(tmp_path.glob("cache/infogan-jax/*-cache")) == kept
 
-    @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize(
+        "number",
+        [
+            signal.SIGKILL,
+            pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+            # Ctrl-C: status 130.
+            pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        ],
+    )
     def test_a_stopped_run_goes_on_as_if_it_had_not_been(
         self, number, finished, environment, tmp_path, checkpoint_arrays, command, call
     ):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -24,14 +24,23 @@ from infogan_jax.config import AutoencoderConfig, Data, InfoGANConfig, SuperReso
 from infogan_jax.data import digits as digits_source
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset, Split
+from infogan_jax.evaluation import superresolution
 from infogan_jax.networks.tables import Autoencoder, Layer, Networks, SuperResolution
 from infogan_jax.training import loop, run_folder
 
 CASES = settings.default.max_examples
-# Each compiles programs of its own.
-VALID = max(CASES // 75, 1)
+USUAL = 300
+# Programs that are compiled, and runs of each: a super-resolver's take the longest.
+PROGRAMS = {
+    "tiny": 2 * CASES // USUAL,
+    "tiny-autoencoder": 3 * CASES // USUAL,
+    "tiny-content": CASES // USUAL,
+}
+RUNS = 2
 # Refused or taken before anything is compiled: they cost next to nothing.
 ACCEPTED = CASES // 6
+KINDS = {"tiny": InfoGANConfig, "tiny-autoencoder": AutoencoderConfig, "tiny-content": SuperResolutionConfig}
+REFUSED = CASES - ACCEPTED - sum(PROGRAMS.values()) * RUNS
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -270,12 +279,11 @@ def tiny(tiny_config, digits, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("drawn"))
         patch.setattr(digits_source, "load", lambda name: few)
+        # As where the feature network isn't installed, which takes its time and has tests of its own.
+        patch.setattr(superresolution, "_distances", lambda config: [])
         for config in (tiny_config, autoencoder, content):
             patch.setitem(experiments.EXPERIMENTS, config.experiment, config)
         yield
-
-
-KINDS = {"tiny": InfoGANConfig, "tiny-autoencoder": AutoencoderConfig, "tiny-content": SuperResolutionConfig}
 
 
 def test_every_field_has_something_that_it_must_not_be_and_something_that_it_may_be():
@@ -303,9 +311,20 @@ def test_every_field_has_something_that_it_must_not_be_and_something_that_it_may
         assert set(fields(kind)) - elsewhere == drawn - elsewhere
 
 
-@given(st.data())
-@settings(max_examples=CASES - VALID - ACCEPTED)
-def test_an_invalid_configuration_is_refused_by_the_field_s_name_at_once(tiny, capsys, data):
+def test_an_invalid_configuration_is_refused_by_the_field_s_name_at_once(tiny, capsys, tried):
+    lines = []
+
+    @given(st.data())
+    @settings(max_examples=REFUSED)
+    def drawn(data):
+        lines.append(_refused(data, capsys))
+
+    drawn()
+    tried("configurations with one wrong field", len(lines), len(lines) * USUAL // CASES)
+
+
+def _refused(data, capsys):
+    """Draws a command line, which must be refused."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "train", lambda *_, **__: pytest.fail("it was trained"))
         patch.setattr(sources, "load", lambda *_: pytest.fail("the data were loaded"))
@@ -325,6 +344,7 @@ def test_an_invalid_configuration_is_refused_by_the_field_s_name_at_once(tiny, c
         assert not Path("refused").exists()
         # The bound that refusals have, in time of the processor, whatever else the machine does.
         assert seconds < 2, line
+    return line
 
 
 @given(st.data())
@@ -344,32 +364,48 @@ def test_a_valid_configuration_is_taken_as_it_is_typed(tiny, data):
         assert taken is True if value == "" else type(taken)(value) == taken, name
 
 
-@given(st.data())
-@settings(max_examples=VALID)
-def test_a_valid_configuration_trains_saves_resumes_and_is_measured(tiny, tiny_config, data):
-    # An autoencoder is measured in less time.
-    experiment = data.draw(st.sampled_from(["tiny-autoencoder", "tiny-autoencoder", "tiny"]))
-    values = data.draw(valid_settings(experiment))
-    line = [experiment, "--run-dir", "run", "--no-compilation-cache"]
+@pytest.mark.parametrize("experiment", sorted(KINDS))
+def test_a_valid_configuration_trains_saves_resumes_and_is_measured(
+    experiment, tiny, tiny_config, record_property
+):
+    done = []
+
+    @given(st.data())
+    @settings(max_examples=PROGRAMS[experiment])
+    def drawn(data):
+        rhythm = st.fixed_dictionaries(RHYTHM)
+        several = st.lists(rhythm, min_size=RUNS, max_size=RUNS, unique_by=lambda each: each["seed"])
+        rhythms = data.draw(several)
+        # Not that of the least of everything, which hypothesis draws first.
+        assume(rhythms[0]["seed"] != "0")
+        values = data.draw(valid_settings(experiment))
+        with pytest.MonkeyPatch.context() as patch:
+            if experiment == "tiny":
+                codes, of_codes = data.draw(valid_codes())
+                patch.setitem(experiments.EXPERIMENTS, "tiny", dataclasses.replace(tiny_config, codes=codes))
+                values |= of_codes
+            for own in rhythms:
+                _trains_saves_resumes_and_is_measured(experiment, values | own)
+                done.append(own)
+
+    drawn()
+    assert len(done) >= RUNS * PROGRAMS[experiment]
+    record_property("valid configurations, trained, resumed and measured", f"{len(done)} of {experiment}")
+
+
+def _trains_saves_resumes_and_is_measured(experiment, values):
     folder = Path("run")
     shutil.rmtree(folder, ignore_errors=True)
-    with pytest.MonkeyPatch.context() as patch:
-        if experiment == "tiny":
-            codes, of_codes = data.draw(valid_codes())
-            patch.setitem(experiments.EXPERIMENTS, "tiny", dataclasses.replace(tiny_config, codes=codes))
-            values |= of_codes
-        line += options(values)
-        with pytest.MonkeyPatch.context() as unmeasured:
-            # It is measured at its end, below.
-            unmeasured.setattr(cli, "_measure", lambda *_: 0)
-            assert cli.train([*line, "--train.steps", "1"]) == 0
-        assert run_folder.newest_whole(folder) == (1, {})
-        assert cli.train([*line, "--train.steps", "2", "--resume"]) == 0
+    line = [experiment, "--run-dir", "run", "--no-compilation-cache", *options(values)]
+    with pytest.MonkeyPatch.context() as unmeasured:
+        # It is measured at its end, below.
+        unmeasured.setattr(cli, "_measure", lambda *_: 0)
+        assert cli.train([*line, "--train.steps", "1"]) == 0
+    assert run_folder.newest_whole(folder) == (1, {})
+    assert cli.train([*line, "--train.steps", "2", "--resume"]) == 0
     assert run_folder.newest_whole(folder) == (2, {})
-    assert [json.loads(text)["step"] for text in (folder / "metrics.jsonl").read_text().splitlines()] == [
-        1,
-        2,
-    ]
+    steps = [json.loads(text)["step"] for text in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2]
     metrics = json.loads((folder / "eval/metrics.json").read_text())
     assert (metrics["experiment"], metrics["seed"], metrics["step"]) == (experiment, int(values["seed"]), 2)
     assert run_folder.config(folder, 2).train.steps == 2

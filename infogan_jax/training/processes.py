@@ -77,6 +77,12 @@ def join(coordinator: str | None, count: int | None, index: int | None, timeout:
         )
         there = jax.process_count()
     except (RuntimeError, ValueError, OSError) as error:
+        if coordinator is None:
+            raise UserError(
+                f"--distributed: JAX can't tell from a cluster where the processes meet ({_reason(error)}); "
+                "give all the same --coordinator HOST:PORT and --processes N, and each a --process from 0 to "
+                "N - 1"
+            ) from error
         raise UserError(f"--distributed: {_reason(error)}") from error
     finally:
         late.cancel()

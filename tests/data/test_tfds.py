@@ -157,7 +157,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize(("file", "shape"), DAMAGED.values(), ids=DAMAGED.keys())
-def test_a_damaged_image_is_told_with_its_folder(file, shape, data_dir, prepare, monkeypatch):
+def test_a_damaged_image_is_told_with_its_folder(file, shape, data_dir, prepare, monkeypatch, tried):
     whole = {"image": tensorflow_datasets.features.Image(shape=[None if n < 0 else n for n in shape])}
     folder = prepare(data_dir / "toy" / "1.0.0", features=whole)
 
@@ -182,6 +182,7 @@ def test_a_damaged_image_is_told_with_its_folder(file, shape, data_dir, prepare,
     with pytest.raises(UserError, match=r"is damaged .* delete that folder, then prepare it with") as refused:
         tfds.load("toy", size=4)
     assert f"a file of {folder} is damaged" in str(refused.value)
+    tried("records that hold a damaged image, or another one", 1, len(DAMAGED))
 
 
 # Real shards that aren't whole, or hold other things than examples

@@ -162,7 +162,7 @@ def test_a_description_that_is_none_is_refused(about, file, tmp_path):
         load(path)
 
 
-def test_whatever_byte_is_damaged_it_is_read_or_refused(file, tmp_path):
+def test_whatever_byte_is_damaged_it_is_read_or_refused(file, tmp_path, tried):
     whole, random = file.read_bytes(), np.random.default_rng(0)
     path, refused = tmp_path / "odd.jax", 0
     for place in (*random.integers(0, len(whole), 30), *random.integers(len(whole) - 400, len(whole), 30)):
@@ -173,6 +173,7 @@ def test_whatever_byte_is_damaged_it_is_read_or_refused(file, tmp_path):
             assert "\n" not in str(error)
             refused += 1
     assert refused > 30
+    tried("exported generators with a changed byte", 60)
 
 
 @pytest.mark.parametrize(

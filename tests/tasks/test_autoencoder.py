@@ -92,6 +92,23 @@ def test_eight_replicas_take_the_step_of_one(initial, one_step):
             np.testing.assert_allclose(together[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+def test_microbatches_give_the_update_of_the_whole_batch_without_batch_statistics():
+    decoder = tuple(dataclasses.replace(row, norm=False) for row in CONFIG.networks.decoder)
+    config = dataclasses.replace(CONFIG, networks=dataclasses.replace(CONFIG.networks, decoder=decoder))
+    state = jax.jit(partial(autoencoder.init, config))(jax.random.key(0))
+    parts = dataclasses.replace(config, train=dataclasses.replace(config.train, microbatch=8))
+    (whole, metrics), (found, of_parts) = mapped(config, 1)(state, IMAGES), mapped(parts, 2)(state, IMAGES)
+    assert state.stats == {} and found.step == 1
+    for a, b in zip(
+        jax.tree.leaves((whole.params, metrics)), jax.tree.leaves((found.params, of_parts)), strict=True
+    ):
+        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5)
+    # Adam's first update hardly depends on a gradient's size: its means do.
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(whole.opt[0].mu))
+    for a, b in zip(jax.tree.leaves(whole.opt), jax.tree.leaves(found.opt), strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=1e-5 * largest)
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

@@ -176,6 +176,33 @@ def test_eight_replicas_have_the_gradients_of_one(state, alone):
         np.testing.assert_allclose(eight, one, rtol=5e-3, atol=1e-4)
 
 
+def test_microbatches_are_normalised_apart_and_their_updates_and_statistics_are_means(state):
+    half = BATCH // 2
+    config = dataclasses.replace(CONTENT, train=dataclasses.replace(CONTENT.train, microbatch=half))
+    begun = of_content(state)
+
+    @jax.jit
+    @partial(jax.value_and_grad, has_aux=True)
+    def by_hand(params, low, high):
+        variables = {"params": params, "batch_stats": begun.stats}
+        made, new = Generator(CONTENT.networks).apply(variables, low, train=True, mutable="batch_stats")
+        return 3 * ((made - high) ** 2).mean(), new["batch_stats"]
+
+    low, high = pairs(CONTENT, begun, IMAGES)
+    with jax.numpy_rank_promotion("allow"):
+        halves = [
+            by_hand(begun.params["generator"], low[part], high[part])
+            for part in (slice(half), slice(half, BATCH))
+        ]
+    (error, stats), of_generator = jax.tree.map(lambda a, b: (a + b) / 2, *halves)
+    run = jax.vmap(partial(superresolution.gradients, config), in_axes=(None, 0), axis_name=AXIS)
+    grads, found_stats, metrics = jax.tree.map(lambda x: x[0], jax.jit(run)(begun, IMAGES[None]))
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(of_generator))
+    chex.assert_trees_all_close(grads["generator"], of_generator, rtol=0, atol=1e-5 * largest)
+    chex.assert_trees_all_close(found_stats, stats, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(metrics["content"], error, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

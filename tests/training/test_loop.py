@@ -3,6 +3,7 @@ import io
 import itertools
 import json
 import resource
+import shutil
 import signal
 import time
 from types import SimpleNamespace
@@ -120,6 +121,14 @@ def test_a_run_moves_from_eight_devices_to_one(straight, tiny_config, digits, tm
     run(settings(tiny_config, steps=10), digits, tmp_path, devices=8)
     run(tiny_config, digits, tmp_path, resume_from=10)
     for moved, stayed in zip(records(tmp_path), records(straight), strict=True):
+        assert moved == pytest.approx(stayed, rel=1e-3, abs=1e-4)
+
+
+def test_a_run_moves_from_one_device_to_eight(straight, tiny_config, digits, tmp_path):
+    shutil.copytree(straight / "checkpoints/10", tmp_path / "checkpoints/10")
+    run(tiny_config, digits, tmp_path, devices=8, resume_from=10)
+    assert [record["step"] for record in records(tmp_path)] == [15, 20]
+    for moved, stayed in zip(records(tmp_path), records(straight)[2:], strict=True):
         assert moved == pytest.approx(stayed, rel=1e-3, abs=1e-4)
 
 

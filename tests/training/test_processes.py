@@ -1,11 +1,13 @@
 """Trainings of several processes on this machine: what they compute, how they stop, and what they do without
 each other."""
 
+import contextlib
 import dataclasses
 import errno
 import io
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -66,10 +68,40 @@ def config(tiny_config):
     return dataclasses.replace(tiny_config, networks=networks, train=train)
 
 
-def free_port():
+# From here on lie the ports of which JAX takes one by the number of a cluster's job.
+FIRST_OF_CLUSTERS = 65536 - 2**12
+
+
+def free_port(*, of_cluster=False):
+    while of_cluster:
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", random.randrange(FIRST_OF_CLUSTERS, 65536)))
+            return free.getsockname()[1]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def slurm(job, count, index):
+    """What SLURM tells a task of a step, as far as JAX reads it."""
+    return {
+        "SLURM_JOB_ID": str(2**12 + job),
+        "SLURM_STEP_NODELIST": "localhost,node[2-3]",
+        "SLURM_NTASKS": str(count),
+        "SLURM_PROCID": str(index),
+        "SLURM_LOCALID": str(index),
+        "SLURM_STEP_NUM_NODES": "1",
+    }
+
+
+def open_mpi(job, count, index):
+    """What Open MPI's mpirun tells a rank, as far as JAX reads it."""
+    return {
+        "OMPI_MCA_orte_hnp_uri": f"{2**12 * job}.0;tcp://127.0.0.1,10.0.0.1:34911",
+        "OMPI_COMM_WORLD_SIZE": str(count),
+        "OMPI_COMM_WORLD_RANK": str(index),
+        "OMPI_COMM_WORLD_LOCAL_RANK": str(index),
+    }
 
 
 @pytest.fixture
@@ -78,9 +110,9 @@ def start(config, tmp_path):
     started, ports = [], set()
     (tmp_path / "tiny.json").write_text(json.dumps(to_json(config)))
 
-    def launch(count, devices, *options, indices=None, worker=WORKER):
+    def launch(count, devices, *options, indices=None, worker=WORKER, cluster=None):
         # The system may give out again what nobody listens at yet.
-        while (port := free_port()) in ports:
+        while (port := free_port(of_cluster=cluster is not None)) in ports:
             pass
         ports.add(port)
         environment = os.environ | {
@@ -98,12 +130,22 @@ def start(config, tmp_path):
             "run",
             "--distributed",
         ]
-        line += ["--coordinator", f"127.0.0.1:{port}", "--processes", str(count), *map(str, options)]
+        line += map(str, options)
+
+        def said_to(index):
+            """The words for one process, and its environment."""
+            if cluster is None:
+                address = ["--coordinator", f"127.0.0.1:{port}", "--processes", str(count)]
+                return [*address, "--process", str(index)], environment
+            # A cluster's coordinator listens to the network, a test's to this machine.
+            here = {"JAX_COORDINATOR_BIND_ADDRESS": f"127.0.0.1:{port}"}
+            return [], environment | here | cluster(port - FIRST_OF_CLUSTERS, count, index)
+
         now = [
             subprocess.Popen(
-                [*line, "--process", str(index)],
+                [*line, *said_to(index)[0]],
                 cwd=tmp_path,
-                env=environment,
+                env=said_to(index)[1],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -171,6 +213,15 @@ def test_four_processes_train_as_one_and_the_first_measures(start, alone, tmp_pa
 def test_processes_stream_their_own_images(start, alone, tmp_path, checkpoint_arrays):
     statuses, _, err = ended(start(2, 2, "--data.stream", "yes"), 600)
     assert statuses == [0] * 2, err
+    assert_same(tmp_path / "run", alone, [2, 4, 6, 8], checkpoint_arrays)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", [slurm, open_mpi])
+def test_processes_of_a_cluster_meet_where_it_says(cluster, start, alone, tmp_path, checkpoint_arrays):
+    statuses, out, err = ended(start(2, 2, cluster=cluster), 600)
+    assert statuses == [0] * 2, err
+    assert out[0].splitlines()[0] == "devices: 4 x cpu (cpu) in 2 processes"
     assert_same(tmp_path / "run", alone, [2, 4, 6, 8], checkpoint_arrays)
 
 
@@ -249,6 +300,19 @@ def test_processes_that_do_not_meet_say_so(start):
         assert re.search(
             r"^error: --distributed: the processes didn't meet at 127.0.0.1:\d+ in 5 s;", each, re.M
         )
+
+
+def test_without_a_cluster_it_is_told_what_to_say(call, environment, tmp_path):
+    clusters = ("SLURM_", "OMPI_", "JAX_COORDINATOR_", "JOB_", "TPU_", "KUBERNETES_")
+    plain = {name: value for name, value in environment.items() if not name.startswith(clusters)}
+    done = call("train.py", "--distributed", cwd=tmp_path, env=plain)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert re.match(
+        r"error: --distributed: JAX can't tell from a cluster .*; give all the same --coordinator HOST:PORT "
+        r"and --processes N, and each a --process from 0 to N - 1$",
+        done.stderr,
+    )
+    assert not any(tmp_path.iterdir())
 
 
 def test_processes_that_were_told_different_counts_say_so(start):

@@ -90,7 +90,7 @@ def test_a_changed_byte_in_an_archive_is_noticed(tmp_path, torch_zip):
         weights_file.take(weights_file.read(path), SHAPES)
 
 
-def test_any_changed_byte_is_read_or_refused(written):
+def test_any_changed_byte_is_read_or_refused(written, tried):
     path, random = written(ARRAYS), np.random.default_rng(2)
     whole, refused = path.read_bytes(), 0
     for _ in range(200):
@@ -102,3 +102,5 @@ def test_any_changed_byte_is_read_or_refused(written):
         except UserError:
             refused += 1
     assert refused > 0
+    # Of four formats.
+    tried("files of a network's weights with a changed byte", 200, 4 * 200)
