@@ -130,7 +130,6 @@ def start(config, tmp_path):
             "run",
             "--distributed",
         ]
-        line += map(str, options)
 
         def said_to(index):
             """The words for one process, and its environment."""
@@ -143,7 +142,8 @@ def start(config, tmp_path):
 
         now = [
             subprocess.Popen(
-                [*line, *said_to(index)[0]],
+                # What a test says itself comes last, and holds.
+                [*line, *said_to(index)[0], *map(str, options)],
                 cwd=tmp_path,
                 env=said_to(index)[1],
                 stdout=subprocess.PIPE,
