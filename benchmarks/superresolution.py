@@ -173,6 +173,8 @@ def main() -> None:
         table.add_row(name, *sides.median_min_max(times, ".1f"), f"{share:.2f}")
     console = Console(width=120)
     console.print(table)
+    ratios = [theirs / ours for theirs, ours in zip(found[PEER], found[WHOLE], strict=True)]
+    console.print(f"{PEER} over ours, in the same round: {', '.join(sides.median_min_max(ratios, '.2f'))}")
     console.print(", ".join(f"{key} {value}" for key, value in circumstances().items()))
     if options.json:
         numbers = {"milliseconds": found, "batch": options.batch} | circumstances()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -31,9 +32,11 @@ def generator():
     return variables["params"], variables["batch_stats"]
 
 
-def test_in_tiles_an_image_is_what_it_is_whole(generator, monkeypatch):
+@pytest.mark.parametrize("over_bicubic", [False, True])
+def test_in_tiles_an_image_is_what_it_is_whole(generator, over_bicubic, monkeypatch):
+    config = replace(CONFIG, networks=replace(CONFIG.networks, over_bicubic=over_bicubic))
     monkeypatch.setattr(enlargement, "TILE", 128)
-    whole = enlarge_image(CONFIG, *generator, IMAGE)
+    whole = enlarge_image(config, *generator, IMAGE)
     assert whole.shape == (202, 100, 3) and whole.dtype == np.uint8
     assert whole.std() > 10 and np.mean((whole == 0) | (whole == 255)) < 0.5
     passes = []
@@ -45,8 +48,8 @@ def test_in_tiles_an_image_is_what_it_is_whole(generator, monkeypatch):
 
     monkeypatch.setattr(enlargement, "_enlarge", noted)
     monkeypatch.setattr(enlargement, "TILE", 1)
-    tiled = enlarge_image(CONFIG, *generator, IMAGE)
-    side = 4 * reach(CONFIG.networks)
+    tiled = enlarge_image(config, *generator, IMAGE)
+    side = 4 * reach(config.networks)
     assert set(passes) == {(side, side)} and len(passes) > 4
     # A sum in another order may round to the next byte.
     assert np.abs(tiled.astype(int) - whole).max() <= 1 and np.mean(tiled != whole) < 0.01

