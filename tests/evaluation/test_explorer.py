@@ -138,6 +138,11 @@ def assert_shown(browser, wanted, side="a"):
 
 @in_a_browser
 class TestInABrowser:
+    def test_the_browser_says_which_it_is(self, browser, record_property):
+        product = browser.call("Browser.getVersion")["product"]
+        assert "Chrom" in product
+        record_property("explorer.html in", product)
+
     def test_every_control_moves_the_picture_as_the_generator_says(self, opened, jax_picture):
         pictures = [jax_picture()]
         assert_shown(opened, pictures[0])
