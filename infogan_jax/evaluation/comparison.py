@@ -66,8 +66,8 @@ def write_comparison(path: Path, runs: Sequence[Path]) -> None:
         title=f"{len(runs)} runs compared",
         labels=labels,
         tables=[
-            ("Settings that differ", setting_rows([to_json(c) for c in configs], steps)),
-            ("Results", result_rows(measured)),
+            ("Settings that differ", "settings", setting_rows([to_json(c) for c in configs], steps)),
+            ("Results", "measures", result_rows(measured)),
         ],
         pictures=pictures,
     )

@@ -18,6 +18,12 @@ from infogan_jax.tasks.infogan import State, generator_variables
 
 _SLIDER_STEPS = 80
 
+_LEAST_FOLLOWED = 0.3
+"""The rank correlation, or the share of a factor recovered, below which a code is not said to follow it."""
+
+_WORST_CODE_ERROR = 0.6
+"""The code error above which a code is not said to follow the class; of ten classes chance errs in 90 %."""
+
 
 def write_explorer(path: Path, *, title: str, config: InfoGANConfig, state: State, metrics: Metrics) -> None:
     """Writes the page: one file that opens from disk, runs the generator and fetches nothing.
@@ -58,22 +64,38 @@ def write_explorer(path: Path, *, title: str, config: InfoGANConfig, state: Stat
 
 
 def measured(metrics: Metrics, name: str) -> str:
-    """What is known of a code, in a few words: its L_I, and the class or factor that it follows."""
-    found = [f"L_I {metrics['mutual_information'][name]:.2f} of {metrics['prior_entropy'][name]:.2f} nats"]
+    """What is known of a code, in a few words: its L_I, and the class or factor that it follows.
+
+    What it follows too weakly to be seen is not named: "follows nothing measured", where something was.
+    """
+    bound, entropy = (metrics[each][name] for each in ("mutual_information", "prior_entropy"))
+    found = [f"L_I {_signed(bound)} of {_signed(entropy)} nats"]
+    follows, looked = [], False
     if metrics.get("code") == name:
-        found.append(f"the class, but for {metrics['code_error']:.1%} of test images")
-    follows = {
+        looked = True
+        if metrics["code_error"] <= _WORST_CODE_ERROR:
+            follows.append(f"the class, but for {metrics['code_error']:.1%} of test images")
+    ranks = {
         what: along["traversal"]["inside"]
         for what, along in metrics["continuous_codes"].get(name, {}).items()
         if what in ("angle", "width") and along["traversal"]["inside"] is not None
     }
-    if follows:
-        what = max(follows, key=lambda each: abs(follows[each]))
-        found.append(f"{what} (rank correlation {follows[what]:.2f})")
+    if ranks:
+        looked = True
+        what = max(ranks, key=lambda each: abs(ranks[each]))
+        if abs(ranks[what]) >= _LEAST_FOLLOWED:
+            follows.append(f"{what} (rank correlation {_signed(ranks[what])})")
     for factor, one in (metrics.get("recovery") or {}).items():
-        if one["best_code"] == name:
-            found.append(f"{factor} ({one['best_code_flexible']:.2f}, where 1 is perfect)")
-    return " · ".join(found).replace("-", "−")
+        looked = True
+        if one["best_code"] == name and one["best_code_flexible"] >= _LEAST_FOLLOWED:
+            follows.append(f"{factor} ({one['best_code_flexible']:.2f}, where 1 is perfect)")
+    if looked and not follows:
+        follows = ["follows nothing measured"]
+    return " · ".join(found + follows)
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
 
 
 def _half(maps: list[Affine]) -> tuple[list[dict[str, Any]], bytes]:

@@ -43,6 +43,7 @@ _MEANINGS = {
 class _Distance(NamedTuple):
     """A feature network's layer and its weights."""
 
+    network: str
     name: str
     measure: Callable[[np.ndarray, np.ndarray], float]
     sha256: str
@@ -90,7 +91,7 @@ def measure_images(
     Returns:
         The measurement: PSNR and SSIM of the luma and feature distances, by way of enlarging.
     """
-    distances = _distances(config)
+    distances, left_out = _distances(config)
     scores = score_images(enlargers(config, state), images, config.networks.factor, distances)
     metrics = {
         "images": scores.pop("images"),
@@ -105,11 +106,11 @@ def measure_images(
     rows = ["nearest pixels", "bicubic", *(["the generator at the start"] if state.start else [])]
     return Measurement(
         metrics=metrics,
-        headline=_headline(scores, f"{metrics['images']} {told} images"),
+        headline=[*_headline(scores, f"{metrics['images']} {told} images"), *left_out],
         summary=[
             ("Content error", " ".join(filter(None, (config.content.error, config.content.layer)))),
             ("Adversarial weight", f"{config.adversarial_weight:g}"),
-            *((f"Weights of {each.name}", f"sha256 {each.sha256}") for each in distances),
+            *_weights(distances),
         ],
         results=[
             (f"{measured} {name}".replace("_", " "), f"{value:.4g}", _MEANINGS[name])
@@ -132,9 +133,17 @@ def _headline(scores: dict[str, dict[str, float]], told: str) -> list[str]:
     lines = []
     for measured, values in scores.items():
         title, form = forms.get(measured, (measured.replace("_", " "), ",.0f"))
-        by_way = "  ".join(f"{way.replace('_', ' ')} {value:{form}}" for way, value in values.items())
+        by_way = ", ".join(f"{way.replace('_', ' ')} {value:{form}}" for way, value in values.items())
         lines.append(f"{title}: {by_way}")
     return lines
+
+
+def _weights(distances: Sequence[_Distance]) -> list[tuple[str, str]]:
+    """Whose weights measured, as a row of the summary: enough of each hash to tell them apart."""
+    weights = {distance.network: distance.sha256[:12] for distance in distances}
+    name = "Weights of the feature network" + "s" * (len(weights) > 1)
+    value = ", ".join(f"{network} (sha256 {sha256}…)" for network, sha256 in weights.items())
+    return [(name, value)] if weights else []
 
 
 def enlargers(config: SuperResolutionConfig, state: State) -> dict[str, Enlarger]:
@@ -163,7 +172,7 @@ def score_images(
         images: uint8 [height, width, 3], of any size; rows and columns beyond a multiple of the factor are
             cut off.
         factor: the reduction.
-        distances: what `_distances` returns.
+        distances: what `_distances` returns first.
 
     Returns:
         "images", their number; then by measure and by way the mean over the images.
@@ -194,8 +203,11 @@ def _held_out(config: SuperResolutionConfig, dataset: Dataset) -> Iterable[np.nd
     return image_folder.held_out(data.folder, skip_unreadable=data.skip_unreadable)
 
 
-def _distances(config: SuperResolutionConfig) -> list[_Distance]:
+def _distances(config: SuperResolutionConfig) -> tuple[list[_Distance], list[str]]:
     """The feature distances that can be measured: by the run's own layer, and by EfficientNet-Lite0's.
+
+    Returns:
+        The distances, by network and layer; and a line about each network that is left out.
 
     Raises:
         UserError: the weights that the run was trained with aren't there or aren't the same.
@@ -204,16 +216,18 @@ def _distances(config: SuperResolutionConfig) -> list[_Distance]:
     content = config.content
     if content.has_features:
         wanted[content.error, content.layer] = content
-    found = []
-    for (network, layer), each in wanted.items():
+    found, left_out = [], {}
+    for (network, layer), each in sorted(wanted.items(), key=lambda item: item[0]):
         try:
             loaded = superresolution.load_features(each)
-        except NotInstalled:
+        except NotInstalled as error:
             # What needs no extra is measured all the same.
+            left_out[network] = f"Feature distances of {network} are left out: {error}"
             continue
         compare = partial(_distance, network, layer, loaded.params)
-        found.append(_Distance(f"{network.replace('-', '_')}_{layer}_distance", compare, loaded.sha256))
-    return found
+        name = f"{network.replace('-', '_')}_{layer}_distance"
+        found.append(_Distance(network, name, compare, loaded.sha256))
+    return found, list(left_out.values())
 
 
 def _distance(network: str, layer: str, params: Any, made: np.ndarray, true: np.ndarray) -> float:

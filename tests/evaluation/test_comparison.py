@@ -125,7 +125,7 @@ def test_curves_are_of_what_two_runs_have():
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 def test_on_a_phone_the_runs_scroll_and_the_page_does_not(tiny_config, tmp_path):
-    measures = {"efficientnet_lite0_5_distance": {"super_resolved": 1.5}, "code_error": 0.25}
+    measures = {"efficientnet_lite0_5_distance": {"super_resolved": 21074.978821}, "code_error": 0.25}
     runs = [run(tmp_path / f"s{seed}", tiny_config, measures, []) for seed in range(4)]
     page = tmp_path / "page.html"
     assert cli.evaluate([*map(str, runs), "--out", str(page)]) == 0
@@ -136,6 +136,15 @@ def test_on_a_phone_the_runs_scroll_and_the_page_does_not(tiny_config, tmp_path)
     wide = "document.querySelector('.wide')"
     assert browser.run("document.documentElement.scrollWidth") == 375
     assert browser.run(f"{wide}.scrollWidth > {wide}.clientWidth")
+    # No number is broken before its last digits.
+    cells = browser.run(
+        """[...document.querySelectorAll('.measures tbody td')].map((cell) => {
+          const text = document.createRange();
+          text.selectNodeContents(cell.firstChild);
+          return [text.toString(), text.getClientRects().length];
+        })"""
+    )
+    assert ["21074.9788", 1] in cells and all(lines == 1 for _, lines in cells)
     # A row's name stays in sight beside the last of the runs.
     name = "document.querySelector('th[scope=row]').getBoundingClientRect().left"
     before = browser.run(name)

@@ -138,6 +138,11 @@ def assert_shown(browser, wanted, side="a"):
 
 @in_a_browser
 class TestInABrowser:
+    def test_the_browser_says_which_it_is(self, browser, record_property):
+        product = browser.call("Browser.getVersion")["product"]
+        assert "Chrom" in product
+        record_property("explorer.html in", product)
+
     def test_every_control_moves_the_picture_as_the_generator_says(self, opened, jax_picture):
         pictures = [jax_picture()]
         assert_shown(opened, pictures[0])
@@ -336,11 +341,44 @@ def test_what_a_code_follows_is_told_beside_it(page):
     html = page.read_text()
     assert measured(METRICS, "c1") == "L_I 1.05 of 1.10 nats · the class, but for 1.3% of test images"
     assert measured(METRICS, "c2") == "L_I 1.54 of 0.69 nats · angle (rank correlation −0.86)"
-    assert measured(METRICS, "c3") == "L_I −0.02 of 0.61 nats"
+    assert measured(METRICS, "c3") == "L_I −0.02 of 0.61 nats · follows nothing measured"
     assert measured(METRICS, "c4") == "L_I 0.10 of 2.11 nats · azimuth (0.91, where 1 is perfect)"
     for name in ("c1", "c2", "c3", "c4"):
         assert measured(METRICS, name) in html
     assert "tiny &lt;b&gt;, seed 0" in html
+
+
+@pytest.mark.parametrize(
+    ("error", "rank", "factor", "told"), [(0.6, -0.3, 0.3, True), (0.61, 0.29, 0.29, False)]
+)
+def test_what_a_code_hardly_follows_is_not_named(error, rank, factor, told):
+    bounds = dict.fromkeys(("c1", "c2", "c3"), 0.5)
+    metrics = {
+        "code": "c1",
+        "code_error": error,
+        "mutual_information": bounds,
+        "prior_entropy": bounds,
+        "continuous_codes": {
+            "c2": {"angle": {"traversal": {"inside": None}}, "width": {"traversal": {"inside": rank}}}
+        },
+        "recovery": {"wall-hue": {"best_code": "c3", "best_code_flexible": factor}},
+    }
+    found = [measured(metrics, name).removeprefix("L_I 0.50 of 0.50 nats · ") for name in bounds]
+    if told:
+        # A hyphen in a name is no minus sign.
+        assert found == [
+            "the class, but for 60.0% of test images",
+            "width (rank correlation −0.30)",
+            "wall-hue (0.30, where 1 is perfect)",
+        ]
+    else:
+        assert found == ["follows nothing measured"] * 3
+
+
+def test_of_a_code_of_which_nothing_was_measured_nothing_is_said():
+    bounds = {"c1": -0.5}
+    metrics = {"mutual_information": bounds, "prior_entropy": bounds, "continuous_codes": {}}
+    assert measured(metrics, "c1") == "L_I −0.50 of −0.50 nats"
 
 
 def test_the_weights_in_the_page_are_half_the_networks(trained, page):

@@ -55,7 +55,7 @@ def test_an_enlarger_gets_the_figures_that_it_must(enlarging, colours, stand_in)
         return made
 
     ways = {"perfect": perfect, "lighter": lighter, "border": wrong_at_the_border}
-    (distance,) = measuring._distances(enlarging[0])[:1]
+    distance = measuring._distances(enlarging[0])[0][0]
     scores = measuring.score_images(ways, iter(images), 2, [distance])
     assert scores["images"] == 2
     assert scores["y_psnr"]["perfect"] == scores["y_psnr"]["border"] == pytest.approx(58.92, abs=0.005)
@@ -77,7 +77,7 @@ def test_a_black_image_among_others_leaves_every_figure_finite(enlarging, colour
     config, state = enlarging
     ways = measuring.enlargers(config, state)
     images = [np.zeros((20, 20, 3), np.uint8), colours(20, 20)]
-    scores = measuring.score_images({"bicubic": ways["bicubic"]}, images, 2, measuring._distances(config))
+    scores = measuring.score_images({"bicubic": ways["bicubic"]}, images, 2, measuring._distances(config)[0])
     # RFC 8259 has no infinity.
     json.dumps(scores, allow_nan=False)
     assert 29.46 < scores["y_psnr"]["bicubic"] < 58.92
@@ -150,19 +150,26 @@ def test_a_run_is_measured_on_whole_held_out_files(enlarging_run, colours, stand
     with Image.open(enlarging_run / "eval/crops.png") as sheet:
         assert sheet.size == (2 * (6 * 20 + 5 * 2), 2 * (5 * 20 + 4 * 2))
     page = (enlarging_run / "report.html").read_text()
-    assert "the generator at the start" in page and "sha256 0000" in page
+    assert "the generator at the start" in page
+    assert page.count("sha256 000000000000…") == 1 and "0" * 13 not in page.split("<summary>Configuration")[0]
 
 
 def by_way(values):
-    return "  ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in values.items())
+    return ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in values.items())
 
 
 def test_a_distance_is_of_each_layer_that_can_be_had_and_named_for_it(enlarging, stand_in, monkeypatch):
     config, _ = enlarging
-    by_features = dataclasses.replace(config, content=Content("vgg19", "conv5_4", rescale=0.1))
-    both = ["efficientnet_lite0_3_distance", "efficientnet_lite0_5_distance"]
-    assert [each.name for each in measuring._distances(config)] == both
-    assert [each.name for each in measuring._distances(by_features)] == [*both, "vgg19_conv5_4_distance"]
+
+    def names(content):
+        found, left_out = measuring._distances(dataclasses.replace(config, content=content))
+        return [each.name for each in found], left_out
+
+    by_vgg = Content("vgg19", "conv5_4", rescale=0.1)
+    lite0 = [f"efficientnet_lite0_{stage}_distance" for stage in "345"]
+    assert names(config.content) == ([lite0[0], lite0[2]], [])
+    assert names(Content("efficientnet-lite0", "4")) == (lite0, [])
+    assert names(by_vgg) == ([lite0[0], lite0[2], "vgg19_conv5_4_distance"], [])
 
     def only_vgg(network, layer, weights):
         if network != "vgg19":
@@ -170,14 +177,35 @@ def test_a_distance_is_of_each_layer_that_can_be_had_and_named_for_it(enlarging,
         return Loaded
 
     monkeypatch.setattr(phi, "load", only_vgg)
-    assert [each.name for each in measuring._distances(by_features)] == ["vgg19_conv5_4_distance"]
+    told = "Feature distances of efficientnet-lite0 are left out: the extra features is missing"
+    assert names(by_vgg) == (["vgg19_conv5_4_distance"], [told])
+
+
+def test_the_report_says_whose_weights_measured_and_what_is_left_out(
+    enlarging, colours, stand_in, tmp_path, monkeypatch
+):
+    config, state = enlarging
+    images = np.stack([colours(20, 20)])
+
+    by_vgg = dataclasses.replace(config, content=Content("vgg19", "conv5_4"))
+    both = "efficientnet-lite0 (sha256 000000000000…), vgg19 (sha256 000000000000…)"
+    assert measuring._weights(measuring._distances(by_vgg)[0]) == [("Weights of the feature networks", both)]
+
+    def missing(network, layer, weights):
+        raise NotInstalled("the extra features is missing")
+
+    monkeypatch.setattr(phi, "load", missing)
+    report = measuring.measure_images(config, state, images, images, tmp_path, told="held-out")
+    assert report.headline[-1].endswith("left out: the extra features is missing")
+    assert not any("Weights" in name for name, _ in report.summary)
+    assert report.metrics["feature_weights_sha256"] == {}
 
 
 def test_weights_that_are_not_there_or_not_the_runs_are_no_distance_less(enlarging, stand_in, monkeypatch):
     config, _ = enlarging
     for content in (Content("vgg19", "conv5_4"), Content("efficientnet-lite0", "3")):
         noted = dataclasses.replace(config, content=dataclasses.replace(content, weights_sha256="0" * 64))
-        assert len(measuring._distances(noted)) >= 2
+        assert len(measuring._distances(noted)[0]) >= 2
         other = dataclasses.replace(config, content=dataclasses.replace(content, weights_sha256="1" * 64))
         with pytest.raises(UserError, match=r"0000, but --content\.weights-sha256 is 1111"):
             measuring._distances(other)
