@@ -1,7 +1,7 @@
 """A trained model to call: images from noise and codes, and codes from images."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -102,13 +102,23 @@ class Model:
 def model_of(config: InfoGANConfig, state: infogan.State, step: int) -> Model:
     """The model of a state that is at hand."""
     generator, discriminator = model_variables(state)
+    exact = in_float32(config)
     return Model(
         config,
         step,
         {},
-        partial(jax.jit(infogan.make_images, static_argnums=0), config, generator),
-        partial(jax.jit(infogan.read_images, static_argnums=0), config, discriminator),
+        partial(jax.jit(infogan.make_images, static_argnums=0), exact, generator),
+        partial(jax.jit(infogan.read_images, static_argnums=0), exact, discriminator),
     )
+
+
+def in_float32(config: InfoGANConfig) -> InfoGANConfig:
+    """The configuration by which every model computes: in float32, whatever the run trained in.
+
+    In bfloat16 a run's folder, its files and its page would differ by some hundredths: ONNX and the page know
+    float32 alone, and each compiler rounds elsewhere.
+    """
+    return replace(config, model=replace(config.model, dtype="float32"))
 
 
 def model_variables(state: infogan.State) -> tuple[dict[str, Any], dict[str, Any]]:

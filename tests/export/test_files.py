@@ -1,15 +1,42 @@
 """Where a model may be written to and read from, and what is said of the rest."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from infogan_jax import cli, load
 from infogan_jax.errors import UserError
+from infogan_jax.export.files import export_run
+from infogan_jax.tasks import infogan
+from infogan_jax.training.checkpoints import Checkpoints
 
 
 def test_a_runs_folder_is_a_model(run_dir, draw, wanted):
     model = load(run_dir)
     assert model.step == 7
+    np.testing.assert_allclose(model(*draw), wanted[0], rtol=0, atol=1e-5)
+    for name, value in model.recognize(wanted[0]).items():
+        np.testing.assert_allclose(value, wanted[1][name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["jax", "onnx", "folder"])
+def test_of_a_bfloat16_run_everything_computes_in_float32(ending, trained, draw, wanted, tmp_path):
+    config, state = trained
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, dtype="bfloat16"))
+    # In bfloat16 the images are others.
+    rounded = infogan.generate(config, state, {"noise": draw[0]} | draw[1])
+    assert np.abs(rounded - wanted[0]).max() > 1e-3
+    if ending == "onnx":
+        pytest.importorskip("onnxruntime", reason="ONNX needs the extra onnx: pip install '.[onnx]'")
+    with Checkpoints(tmp_path / "run") as checkpoints:
+        checkpoints.save(7, state, config)
+    path = tmp_path / "run"
+    if ending != "folder":
+        path = tmp_path / f"generator.{ending}"
+        export_run(tmp_path / "run", path)
+    model = load(path)
+    assert model.config.model.dtype == "bfloat16"
     np.testing.assert_allclose(model(*draw), wanted[0], rtol=0, atol=1e-5)
     for name, value in model.recognize(wanted[0]).items():
         np.testing.assert_allclose(value, wanted[1][name], rtol=0, atol=1e-5)
