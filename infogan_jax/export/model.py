@@ -51,6 +51,11 @@ class Model:
         """
         return np.asarray(self._generate(self._draw(noise, codes)))
 
+    def sample_noise(self, n: int, *, seed: int = 0) -> np.ndarray:
+        """Noise for ``n`` images from the prior of the training, float32 [n, noise_dim]."""
+        spec = self.config.codes
+        return np.asarray(spec.noise.sample(jax.random.key(seed), (n, spec.noise_dim)))
+
     def recognize(self, images: ArrayLike) -> dict[str, np.ndarray]:
         """The likeliest value of each code, argmax_c Q(c | x).
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from infogan_jax import cli, load
+from infogan_jax.codes import Normal, Uniform
 from infogan_jax.errors import UserError
 from infogan_jax.export.files import export_run
+from infogan_jax.export.model import model_of
 from infogan_jax.tasks import infogan
 from infogan_jax.training.checkpoints import Checkpoints
 
@@ -40,6 +42,19 @@ def test_of_a_bfloat16_run_everything_computes_in_float32(ending, trained, draw,
     np.testing.assert_allclose(model(*draw), wanted[0], rtol=0, atol=1e-5)
     for name, value in model.recognize(wanted[0]).items():
         np.testing.assert_allclose(value, wanted[1][name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("prior", "low", "high"), [(Uniform(-1, 1), -1, 1), (Normal(5, 0.1), 4, 6)])
+def test_noise_is_drawn_from_the_runs_own_prior(prior, low, high, trained):
+    config, state = trained
+    config = dataclasses.replace(config, codes=dataclasses.replace(config.codes, noise=prior))
+    model = model_of(config, state, 7)
+    noise = model.sample_noise(1000, seed=3)
+    assert noise.shape == (1000, 2) and noise.dtype == np.float32
+    assert low < noise.min() and noise.max() < high
+    np.testing.assert_allclose(noise.mean(), (low + high) / 2, atol=0.1)
+    np.testing.assert_array_equal(noise, model.sample_noise(1000, seed=3))
+    assert (noise != model.sample_noise(1000, seed=4)).any()
 
 
 def test_bytes_are_read_as_the_floats_that_they_stand_for(run_dir):
