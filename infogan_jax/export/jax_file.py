@@ -29,6 +29,7 @@ from infogan_jax.config import InfoGANConfig, from_json, to_json
 from infogan_jax.errors import UserError
 from infogan_jax.export.model import Model, in_float32, model_variables
 from infogan_jax.images import write_atomically
+from infogan_jax.networks.layers import for_every_platform
 from infogan_jax.tasks import infogan
 
 FORMAT = 1
@@ -82,7 +83,8 @@ def write_jax_file(path: Path, config: InfoGANConfig, state: infogan.State, step
         archive.writestr(zipfile.ZipInfo("about.json"), json.dumps(about, indent=2))
         for name, (function, arguments) in programs.items():
             program = export.export(jax.jit(partial(function, in_float32(config))), platforms=PLATFORMS)
-            exported = program(_shapes(variables[name]), arguments)
+            with for_every_platform():
+                exported = program(_shapes(variables[name]), arguments)
             archive.writestr(zipfile.ZipInfo(name), bytes(exported.serialize()), zipfile.ZIP_DEFLATED)
         archive.writestr(zipfile.ZipInfo("weights.npz"), weights.getvalue())
     write_atomically(path, buffer.getvalue())
