@@ -62,7 +62,7 @@ def export_run(run_dir: Path, path: Path, *, step: int | None = None) -> list[Pa
 def load(path: str | Path, *, step: int | None = None) -> Model:
     """A trained model to call: from a file of `eval.py --export`, or from a run's folder.
 
-        images = model(noise, {"c1": [3], "c2": [0.5]})
+        images = model(model.sample_noise(1), {"c1": [3], "c2": [0.5]})
         codes = model.recognize(images)
 
     Args:

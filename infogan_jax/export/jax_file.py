@@ -27,8 +27,9 @@ from infogan_jax import __version__
 from infogan_jax.codes import Categorical
 from infogan_jax.config import InfoGANConfig, from_json, to_json
 from infogan_jax.errors import UserError
-from infogan_jax.export.model import Model, model_variables
+from infogan_jax.export.model import Model, in_float32, model_variables
 from infogan_jax.images import write_atomically
+from infogan_jax.networks.layers import for_every_platform
 from infogan_jax.tasks import infogan
 
 FORMAT = 1
@@ -48,7 +49,7 @@ _DAMAGE = (
 
 
 def write_jax_file(path: Path, config: InfoGANConfig, state: infogan.State, step: int) -> None:
-    """Writes G and Q of a state, for any batch size and every platform of `PLATFORMS`.
+    """Writes G and Q of a state, for any batch size and every platform of `PLATFORMS`, in float32.
 
     Args:
         path: the file; replaced as a whole if it exists.
@@ -81,8 +82,9 @@ def write_jax_file(path: Path, config: InfoGANConfig, state: infogan.State, step
         # `ZipInfo` has a fixed date, so that what is written doesn't hang on when.
         archive.writestr(zipfile.ZipInfo("about.json"), json.dumps(about, indent=2))
         for name, (function, arguments) in programs.items():
-            program = export.export(jax.jit(partial(function, config)), platforms=PLATFORMS)
-            exported = program(_shapes(variables[name]), arguments)
+            program = export.export(jax.jit(partial(function, in_float32(config))), platforms=PLATFORMS)
+            with for_every_platform():
+                exported = program(_shapes(variables[name]), arguments)
             archive.writestr(zipfile.ZipInfo(name), bytes(exported.serialize()), zipfile.ZIP_DEFLATED)
         archive.writestr(zipfile.ZipInfo("weights.npz"), weights.getvalue())
     write_atomically(path, buffer.getvalue())

@@ -1,7 +1,7 @@
 """A trained model to call: images from noise and codes, and codes from images."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -50,6 +50,11 @@ class Model:
             ValueError: a code is missing or unknown, or a shape or a category doesn't fit.
         """
         return np.asarray(self._generate(self._draw(noise, codes)))
+
+    def sample_noise(self, n: int, *, seed: int = 0) -> np.ndarray:
+        """Noise for ``n`` images from the prior of the training, float32 [n, noise_dim]."""
+        spec = self.config.codes
+        return np.asarray(spec.noise.sample(jax.random.key(seed), (n, spec.noise_dim)))
 
     def recognize(self, images: ArrayLike) -> dict[str, np.ndarray]:
         """The likeliest value of each code, argmax_c Q(c | x).
@@ -102,13 +107,23 @@ class Model:
 def model_of(config: InfoGANConfig, state: infogan.State, step: int) -> Model:
     """The model of a state that is at hand."""
     generator, discriminator = model_variables(state)
+    exact = in_float32(config)
     return Model(
         config,
         step,
         {},
-        partial(jax.jit(infogan.make_images, static_argnums=0), config, generator),
-        partial(jax.jit(infogan.read_images, static_argnums=0), config, discriminator),
+        partial(jax.jit(infogan.make_images, static_argnums=0), exact, generator),
+        partial(jax.jit(infogan.read_images, static_argnums=0), exact, discriminator),
     )
+
+
+def in_float32(config: InfoGANConfig) -> InfoGANConfig:
+    """The configuration by which every model computes: in float32, whatever the run trained in.
+
+    In bfloat16 a run's folder, its files and its page would differ by some hundredths: ONNX and the page know
+    float32 alone, and each compiler rounds elsewhere.
+    """
+    return replace(config, model=replace(config.model, dtype="float32"))
 
 
 def model_variables(state: infogan.State) -> tuple[dict[str, Any], dict[str, Any]]:

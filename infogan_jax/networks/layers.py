@@ -13,12 +13,16 @@ convolution S and its adjoint in x, the transposed convolution T, beside the ker
 Each map's derivatives are the other two. Where there are many channels they are computed with a part of
 the products (`toom_cook.py`), elsewhere by patches (`patches.py`). Accelerators keep `lax`'s
 own convolutions. The choice is made when a program is traced, by JAX's default backend:
-`lax.platform_dependent` would keep both forms' intermediates for the backward pass.
+`lax.platform_dependent` would keep both forms' intermediates for the backward pass. A program without
+one that is to run elsewhere too, an exported one, is traced inside `for_every_platform`, which keeps both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from types import ModuleType
+from typing import cast
 
 import jax
 from jax import Array
@@ -28,7 +32,21 @@ from losses.checks import check_count, check_rank
 
 Shape = tuple[int, int, int, int]
 
+_Convolution = Callable[[Array, Array], Array]
+
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+_every_platform = ContextVar("_every_platform", default=False)
+
+
+@contextmanager
+def for_every_platform() -> Iterator[None]:
+    """What is traced inside takes each platform's form of a convolution when it is lowered for it."""
+    token = _every_platform.set(True)
+    try:
+        yield
+    finally:
+        _every_platform.reset(token)
 
 
 def conv(x: Array, kernel: Array, *, stride: int) -> Array:
@@ -46,16 +64,26 @@ def conv(x: Array, kernel: Array, *, stride: int) -> Array:
         ValueError: the kernel isn't square, or isn't for as many channels as the images have.
     """
     _check_kernel(x, kernel)
-    if jax.default_backend() != "cpu":
-        return jax.lax.conv_general_dilated(
-            x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
-        )
+    return _by_platform(partial(_conv_on_cpu, stride=stride), partial(_conv_of_lax, stride=stride), x, kernel)
+
+
+def _by_platform(on_cpu: _Convolution, elsewhere: _Convolution, x: Array, kernel: Array) -> Array:
+    if _every_platform.get():
+        return cast(Array, jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere))
+    return (on_cpu if jax.default_backend() == "cpu" else elsewhere)(x, kernel)
+
+
+def _conv_of_lax(x: Array, kernel: Array, *, stride: int) -> Array:
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS)
+
+
+def _conv_on_cpu(x: Array, kernel: Array, *, stride: int) -> Array:
     size, _, channels, features = kernel.shape
     by_patches = _way(x.shape, kernel, stride) is patches
     if by_patches and stride == 1 and size % 2 and features <= channels:
         # Padded alike on all sides, it is the transposed convolution too. That one keeps no patches for the
         # backward pass, and copies them there from the output's gradient, which has no more channels than x.
-        return conv_transpose(x, kernel, stride=1)
+        return _conv_transpose_on_cpu(x, kernel, stride=1)
     return _convolve(x, kernel, stride)
 
 
@@ -74,12 +102,23 @@ def conv_transpose(x: Array, kernel: Array, *, stride: int) -> Array:
         ValueError: the kernel isn't square, or isn't for as many channels as the images have.
     """
     _check_kernel(x, kernel)
-    if jax.default_backend() == "cpu":
-        # lax.conv_transpose correlates, so a pixel spreads the kernel turned by 180 degrees.
-        turned = kernel[::-1, ::-1].swapaxes(2, 3)
-        shape = (x.shape[0], x.shape[1] * stride, x.shape[2] * stride, kernel.shape[-1])
-        return _spread(x, turned, stride, shape)
+    return _by_platform(
+        partial(_conv_transpose_on_cpu, stride=stride),
+        partial(_conv_transpose_of_lax, stride=stride),
+        x,
+        kernel,
+    )
+
+
+def _conv_transpose_of_lax(x: Array, kernel: Array, *, stride: int) -> Array:
     return jax.lax.conv_transpose(x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS)
+
+
+def _conv_transpose_on_cpu(x: Array, kernel: Array, *, stride: int) -> Array:
+    # lax.conv_transpose correlates, so a pixel spreads the kernel turned by 180 degrees.
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    shape = (x.shape[0], x.shape[1] * stride, x.shape[2] * stride, kernel.shape[-1])
+    return _spread(x, turned, stride, shape)
 
 
 def pixel_shuffle(x: Array, factor: int) -> Array:

@@ -1,10 +1,17 @@
 """Where a model may be written to and read from, and what is said of the rest."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from infogan_jax import cli, load
+from infogan_jax.codes import Normal, Uniform
 from infogan_jax.errors import UserError
+from infogan_jax.export.files import export_run
+from infogan_jax.export.model import model_of
+from infogan_jax.tasks import infogan
+from infogan_jax.training.checkpoints import Checkpoints
 
 
 def test_a_runs_folder_is_a_model(run_dir, draw, wanted):
@@ -13,6 +20,41 @@ def test_a_runs_folder_is_a_model(run_dir, draw, wanted):
     np.testing.assert_allclose(model(*draw), wanted[0], rtol=0, atol=1e-5)
     for name, value in model.recognize(wanted[0]).items():
         np.testing.assert_allclose(value, wanted[1][name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["jax", "onnx", "folder"])
+def test_of_a_bfloat16_run_everything_computes_in_float32(ending, trained, draw, wanted, tmp_path):
+    config, state = trained
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, dtype="bfloat16"))
+    # In bfloat16 the images are others.
+    rounded = infogan.generate(config, state, {"noise": draw[0]} | draw[1])
+    assert np.abs(rounded - wanted[0]).max() > 1e-3
+    if ending == "onnx":
+        pytest.importorskip("onnxruntime", reason="ONNX needs the extra onnx: pip install '.[onnx]'")
+    with Checkpoints(tmp_path / "run") as checkpoints:
+        checkpoints.save(7, state, config)
+    path = tmp_path / "run"
+    if ending != "folder":
+        path = tmp_path / f"generator.{ending}"
+        export_run(tmp_path / "run", path)
+    model = load(path)
+    assert model.config.model.dtype == "bfloat16"
+    np.testing.assert_allclose(model(*draw), wanted[0], rtol=0, atol=1e-5)
+    for name, value in model.recognize(wanted[0]).items():
+        np.testing.assert_allclose(value, wanted[1][name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("prior", "low", "high"), [(Uniform(-1, 1), -1, 1), (Normal(5, 0.1), 4, 6)])
+def test_noise_is_drawn_from_the_runs_own_prior(prior, low, high, trained):
+    config, state = trained
+    config = dataclasses.replace(config, codes=dataclasses.replace(config.codes, noise=prior))
+    model = model_of(config, state, 7)
+    noise = model.sample_noise(1000, seed=3)
+    assert noise.shape == (1000, 2) and noise.dtype == np.float32
+    assert low < noise.min() and noise.max() < high
+    np.testing.assert_allclose(noise.mean(), (low + high) / 2, atol=0.1)
+    np.testing.assert_array_equal(noise, model.sample_noise(1000, seed=3))
+    assert (noise != model.sample_noise(1000, seed=4)).any()
 
 
 def test_bytes_are_read_as_the_floats_that_they_stand_for(run_dir):

@@ -46,6 +46,26 @@ def test_its_programs_are_for_three_platforms_and_say_their_versions(file):
     assert about["versions"]["infogan-jax"] == __version__
 
 
+@pytest.mark.parametrize(
+    ("name", "rows", "window"),
+    [("generate", "generator", "lhs_dilate = [2, 2]"), ("read", "trunk", "stride = [2, 2]")],
+    ids=["generate", "read"],
+)
+def test_accelerators_get_the_convolutions_of_lax_and_not_the_forms_for_cpus(
+    name, rows, window, trained, file
+):
+    with zipfile.ZipFile(file) as archive:
+        program = export.deserialize(bytearray(archive.read(name)))
+    strided = sum(row.kind != "dense" and row.stride == 2 for row in getattr(trained[0].networks, rows))
+    # A CPU's forms have none; each other platform has its own copy.
+    found = [
+        line
+        for line in program.mlir_module().splitlines()
+        if "stablehlo.convolution" in line and window in line
+    ]
+    assert strided and len(found) >= strided
+
+
 def test_what_a_newer_version_wrote_is_refused_with_its_version(file, tmp_path):
     newer = tmp_path / "newer.jax"
     with zipfile.ZipFile(file) as old, zipfile.ZipFile(newer, "w") as new:

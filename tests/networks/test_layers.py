@@ -1,11 +1,13 @@
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 
-from infogan_jax.networks.layers import conv, conv_transpose, pixel_shuffle
+from infogan_jax.networks.layers import conv, conv_transpose, for_every_platform, pixel_shuffle
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -302,3 +304,21 @@ def test_pixel_shuffle_is_pytorchs(factor):
 def test_what_cannot_be_shuffled_is_refused(shape, factor, error, message):
     with pytest.raises(error, match=message):
         pixel_shuffle(jnp.zeros(shape), factor)
+
+
+@both
+@pytest.mark.parametrize(("platform", "of_lax"), [("cpu", False), ("cuda", True), ("tpu", True)])
+def test_what_is_traced_for_every_platform_takes_each_ones_form(platform, of_lax, function, reference):
+    x, kernel = arrays((2, 8, 8, 3))
+
+    def convolutions(call):
+        program = export.export(jax.jit(partial(call, stride=2)), platforms=[platform])(x, kernel)
+        lines = program.mlir_module().splitlines()
+        return [
+            re.sub(r"%\w+|loc\(.*\)", "", line).strip() for line in lines if "stablehlo.convolution" in line
+        ]
+
+    with for_every_platform():
+        assert (convolutions(function) == convolutions(reference)) == of_lax
+        inside = jax.jit(partial(function, stride=2))(x, kernel)
+    np.testing.assert_array_equal(inside, jax.jit(partial(function, stride=2))(x, kernel))
