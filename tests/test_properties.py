@@ -280,7 +280,7 @@ def tiny(tiny_config, digits, tmp_path_factory):
         patch.chdir(tmp_path_factory.mktemp("drawn"))
         patch.setattr(digits_source, "load", lambda name: few)
         # As where the feature network isn't installed, which takes its time and has tests of its own.
-        patch.setattr(superresolution, "_distances", lambda config: [])
+        patch.setattr(superresolution, "_distances", lambda config: ([], []))
         for config in (tiny_config, autoencoder, content):
             patch.setitem(experiments.EXPERIMENTS, config.experiment, config)
         yield

@@ -31,7 +31,7 @@ def test_all_images_of_the_folder_are_measured_and_the_runs_own_figures_stay(
     enlarging_run, photographs, monkeypatch, capsys
 ):
     folder, images = photographs
-    monkeypatch.setattr(measuring, "_distances", lambda config: [])
+    monkeypatch.setattr(measuring, "_distances", lambda config: ([], []))
     own = enlarging_run / "eval" / "metrics.json"
     own.parent.mkdir()
     own.write_text("own")
