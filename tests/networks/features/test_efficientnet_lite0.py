@@ -23,6 +23,22 @@ CHANNELS = (32, 16, 24, 40, 80, 112, 192, 320, 1280)
 IMAGES = np.random.default_rng(1).uniform(size=(1, 37, 50, 3)).astype(np.float32)
 
 
+def maps_at_the_ends(layer, relu6, x):
+    """The maps at the ends of the stages, of whichever library's layers."""
+    x = relu6(layer(x, "_conv_stem", "_bn0", stride=2))
+    maps, index = [x], 0
+    for _, first_stride, expansion, _, blocks in ROWS:
+        for number in range(blocks):
+            block, stride = f"_blocks.{index}.", first_stride if number == 0 else 1
+            y = relu6(layer(x, block + "_expand_conv", block + "_bn0")) if expansion > 1 else x
+            y = relu6(layer(y, block + "_depthwise_conv", block + "_bn1", stride=stride, depthwise=True))
+            y = layer(y, block + "_project_conv", block + "_bn2")
+            x = x + y if number > 0 else y
+            index += 1
+        maps.append(x)
+    return [*maps, relu6(layer(x, "_conv_head", "_bn1"))]
+
+
 @pytest.fixture(scope="module")
 def weights():
     """A state dict under the package's names, with random statistics of batch norm."""
@@ -82,18 +98,7 @@ def reference(weights, convolved):
     def relu6(x):
         return np.clip(x, 0, 6)
 
-    x = relu6(layer((255 * IMAGES[0].astype(np.float64) - 127) / 128, "_conv_stem", "_bn0", stride=2))
-    maps, index = [x], 0
-    for _, first_stride, expansion, _, blocks in ROWS:
-        for number in range(blocks):
-            block, stride = f"_blocks.{index}.", first_stride if number == 0 else 1
-            y = relu6(layer(x, block + "_expand_conv", block + "_bn0")) if expansion > 1 else x
-            y = relu6(layer(y, block + "_depthwise_conv", block + "_bn1", stride=stride, depthwise=True))
-            y = layer(y, block + "_project_conv", block + "_bn2")
-            x = x + y if number > 0 else y
-            index += 1
-        maps.append(x)
-    return [*maps, relu6(layer(x, "_conv_head", "_bn1"))]
+    return maps_at_the_ends(layer, relu6, (255 * IMAGES[0].astype(np.float64) - 127) / 128)
 
 
 @pytest.fixture(scope="module")
@@ -186,19 +191,7 @@ def test_imagenet_weights_give_pytorch_s_maps(features):
 
     images = np.random.default_rng(0).uniform(size=(2, 64, 96, 3)).astype(np.float32)
     x = torch.from_numpy((255 * images - 127) / 128).permute(0, 3, 1, 2)
-    relu6 = functional.relu6
-    x = relu6(layer(x, "_conv_stem", "_bn0", stride=2))
-    expected, index = [x], 0
-    for _, first_stride, expansion, _, blocks in ROWS:
-        for number in range(blocks):
-            block, stride = f"_blocks.{index}.", first_stride if number == 0 else 1
-            y = relu6(layer(x, block + "_expand_conv", block + "_bn0")) if expansion > 1 else x
-            y = relu6(layer(y, block + "_depthwise_conv", block + "_bn1", stride=stride, depthwise=True))
-            y = layer(y, block + "_project_conv", block + "_bn2")
-            x = x + y if number > 0 else y
-            index += 1
-        expected.append(x)
-    expected.append(relu6(layer(x, "_conv_head", "_bn1")))
+    expected = maps_at_the_ends(layer, functional.relu6, x)
     network = efficientnet_lite0.load(path)
     for stage in (1, 3, 4, 5, 9):
         maps = expected[stage - 1].permute(0, 2, 3, 1)
