@@ -6,7 +6,7 @@ from infogan_jax.evaluation.figures import comparison_figure
 from infogan_jax.evaluation.report import Picture
 from infogan_jax.training.logging import Record
 
-_NOT_CURVES = ("step", "seconds", "steps_per_second", "flops_per_second")
+_NOT_CURVES = ("step", "seconds", "steps_per_second", "flops_per_second", "utilisation")
 """What a log has beside what a step computes."""
 
 

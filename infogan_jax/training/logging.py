@@ -150,5 +150,8 @@ class ProgressLine:
 
 
 def _work(record: Record) -> str:
-    """The rate of arithmetic where it is known."""
-    return f"{record['flops_per_second'] / 1e9:.3g} GFLOP/s  " if "flops_per_second" in record else ""
+    """The rate of arithmetic where it is known, and what share of the devices' peak it is."""
+    if "flops_per_second" not in record:
+        return ""
+    share = f" ({100 * record['utilisation']:.3g} % of the peak)" if "utilisation" in record else ""
+    return f"{record['flops_per_second'] / 1e9:.3g} GFLOP/s{share}  "

@@ -27,6 +27,7 @@ from infogan_jax.tasks.replica import AXIS, Metrics
 from infogan_jax.training import processes, run_folder
 from infogan_jax.training.checkpoints import Checkpoints, abstract, host_arrays, local_copy, restore
 from infogan_jax.training.devices import check_batch
+from infogan_jax.training.flops import flops_of_step, peak
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log, ProgressLine
 from infogan_jax.training.memory import streams
@@ -240,7 +241,7 @@ def train(
     samples = [task.samples(run.config, dataset) for run in runs]
     apart = _apart(runs, placement)
     saved, second = step, step + settings.steps_per_call
-    flops = None
+    flops, most = None, peak(devices, config.model.dtype)
     with (
         # The first to be entered is the last to be left: a signal can't cut off a final save.
         Interrupts() as interrupts,
@@ -272,11 +273,11 @@ def train(
             count = min(settings.steps_per_call, settings.steps - step)
             batches = next(calls)
             if flops is None:
-                # Of one step, and of one part of it: a loop's body counts once. What is traced here serves
-                # the call too.
-                parts = settings.batch // settings.microbatch if settings.microbatch else 1
-                flops = _flops(run_steps.lower(state, images, batches, *constants))
-                flops *= parts * len(devices) * len(runs)
+                # What is traced here serves the call too.
+                arguments = (state, images, batches, *constants)
+                flops = flops_of_step(
+                    run_steps, arguments, settings, steps=count, devices=len(devices), runs=len(runs)
+                )
             with jax.profiler.trace(str(profile)) if profile and step == second else nullcontext():
                 state, metrics = run_steps(state, images, batches, *constants)
                 state = _replaced(state, placement)
@@ -292,6 +293,7 @@ def train(
                 "step": step,
                 "steps_per_second": round(rate, 3),
                 **({"flops_per_second": round(rate * flops)} if flops else {}),
+                **({"utilisation": round(rate * flops / most, 4)} if flops and most else {}),
             }
             for i, log in enumerate(logs):
                 log.write(record | {name: float(values[i].mean()) for name, values in metrics.items()})
@@ -379,11 +381,6 @@ def _replaced(state: State, placement: NamedSharding) -> State:
         return jax.make_array_from_single_device_arrays(leaf.shape, placement, copies)
 
     return jax.tree.map(whole, state)
-
-
-def _flops(lowered: jax.stages.Lowered) -> float:
-    """A program's own count of operations on one device; 0 on accelerators, which count compiled ones."""
-    return float((lowered.cost_analysis() or {}).get("flops", 0.0))
 
 
 def _passed(every: int, before: int, after: int) -> bool:

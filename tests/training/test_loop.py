@@ -40,7 +40,7 @@ def run(config, dataset, folder, devices=1, resume_from=None, **options):
 
 def records(folder):
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    clock = ("seconds", "steps_per_second", "flops_per_second")
+    clock = ("seconds", "steps_per_second", "flops_per_second", "utilisation")
     return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
 
 
@@ -73,6 +73,17 @@ def test_the_rate_of_arithmetic_is_the_steps_times_their_products(straight, tiny
     # The transposed convolution to 8x8x1 alone has 4x4x8 inputs that each spread to 16 pixels.
     least = 2 * tiny_config.train.batch * 4 * 4 * 8 * 16
     assert least * 10 < record["flops_per_second"] / record["steps_per_second"] < least * 1000
+
+
+def test_the_share_of_the_peak_is_told_where_the_peak_is_known(tiny_config, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "peak", lambda devices, dtype: 1e10)
+    told = io.StringIO()
+    runs = [Run(settings(tiny_config, steps=10), tmp_path)]
+    loop.train(runs, digits, devices=jax.devices()[:1], console=Console(file=told, width=200))
+    record = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert record["utilisation"] == pytest.approx(record["flops_per_second"] / 1e10, abs=5e-5)
+    share = f"{100 * record['utilisation']:.3g} % of the peak"
+    assert f"GFLOP/s ({share})" in told.getvalue()
 
 
 def test_a_profile_is_written_of_the_second_call(tiny_config, digits, tmp_path):

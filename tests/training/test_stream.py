@@ -72,7 +72,7 @@ def train(runs, dataset, devices=1):
 
 
 def losses(folder):
-    clock = ("seconds", "steps_per_second", "flops_per_second")
+    clock = ("seconds", "steps_per_second", "flops_per_second", "utilisation")
     return [{k: v for k, v in record.items() if k not in clock} for record in read_records(folder)]
 
 
