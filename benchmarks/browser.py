@@ -24,6 +24,19 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
+_KEYS = {
+    "ArrowDown": 40,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    "ArrowUp": 38,
+    "Enter": 13,
+    "Home": 36,
+    "Space": 32,
+    "Tab": 9,
+}
+"""What Windows calls the keys, which Chromium asks for."""
+
+
 class Browser:
     """Chromium without a window, driven through the pipe of its DevTools protocol."""
 
@@ -99,14 +112,16 @@ class Browser:
         """Until what was asked for is drawn."""
         self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
-    def press(self, key: str, selector: str) -> None:
-        """Presses a key on an element."""
-        self.run(f"document.querySelector({json.dumps(selector)}).focus()")
-        codes = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Home": 36}
-        for kind in ("keyDown", "keyUp"):
-            self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key]
-            )
+    def press(self, key: str, selector: str | None = None) -> None:
+        """Presses a key on an element, or on what has the focus."""
+        if selector is not None:
+            self.run(f"document.querySelector({json.dumps(selector)}).focus()")
+        # A character that the key writes or, of a button, what presses it.
+        text = {"Enter": "\r", "Space": " "}.get(key, "")
+        down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
+        named = {"key": text if key == "Space" else key, "code": key, "windowsVirtualKeyCode": _KEYS[key]}
+        for event in (down, {"type": "keyUp"}):
+            self.call("Input.dispatchKeyEvent", **event, **named)
         self.settle()
 
     def click(self, selector: str, across: float = 0.5, down: float = 0.5) -> None:

@@ -391,6 +391,8 @@ def test_what_trains(line, at_home, capsys):
     for run in runs:
         assert run_folder.newest_whole(run) == (2, {})
         assert all((run / name).exists() for name in HOLDS) and list((run / "eval").glob("*.png"))
+        has_codes = isinstance(run_folder.config(run, 2), InfoGANConfig)
+        assert (run / "explorer.html").exists() == has_codes
 
 
 @pytest.mark.parametrize("line", as_parameters(EVALUATIONS))
@@ -442,7 +444,7 @@ def test_what_takes_two_processes(at_home, command, environment, tmp_path):
     for process in started:
         _, errors = process.communicate()
         assert process.returncode == 0 and "Traceback" not in errors, errors
-    assert all((tmp_path / "runs/mnist" / name).exists() for name in HOLDS)
+    assert all((tmp_path / "runs/mnist" / name).exists() for name in (*HOLDS, "explorer.html"))
 
 
 @pytest.mark.parametrize("line", as_parameters(OTHERS))

@@ -14,10 +14,10 @@ import pytest
 from browser import CHROMIUM, Browser
 from PIL import Image
 
+from infogan_jax import library
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
 from infogan_jax.evaluation.explorer import measured, write_explorer
 from infogan_jax.images import to_uint8
-from infogan_jax.library import Explorer
 from infogan_jax.networks.tables import Layer, Networks
 from infogan_jax.tasks import infogan
 
@@ -200,6 +200,43 @@ class TestInABrowser:
         opened.press("Home", "#pad")
         assert opened.settings() == {"noise": 0, "c1": 1, "c2": 0, "c3": 0, "c4": 1}
 
+    def test_the_keyboard_comes_to_every_control_and_works_it(self, opened, jax_picture):
+        reached = []
+        while len(reached) < 30 and (not reached or reached[-1] not in ("", *reached[:-1])):
+            opened.press("Tab")
+            reached.append(opened.run("document.activeElement.id"))
+        # Of a group the chosen one; the pad's slider and its two lists among the rest, in the page's order.
+        assert reached[:-1] == [
+            "compare", "reset", "copy", "c1-0", "c2", "c3-0", "c4",
+            "pad-x", "pad-y", "pad", "noise", "another",
+        ]  # fmt: skip
+
+        opened.press("ArrowUp", "#noise")
+        opened.press("ArrowRight", "#c3-0")
+        opened.press("ArrowLeft", "#c4")
+        left = opened.settings()
+        assert left == {"noise": 1, "c1": 0, "c2": 0, "c3": 1, "c4": pytest.approx(1, abs=0.2)}
+        assert left["c4"] < 1
+        assert_shown(opened, jax_picture(**left))
+
+        opened.press("Space", "#compare")
+        assert opened.run("document.getElementById('side-b').checkVisibility()")
+        assert opened.run("document.getElementById('edit-b').checked")
+        opened.press("Enter", "#another")
+        both = opened.settings()
+        assert both["b.noise"] != 1 and {name: both[name] for name in left} == left
+        opened.press("ArrowLeft", "#edit-b")
+        opened.press("Enter", "#reset")
+        both = opened.settings()
+        assert {name: both[name] for name in left} == {"noise": 0, "c1": 0, "c2": 0, "c3": 0, "c4": 1}
+        assert both["b.noise"] != 0
+
+        opened.press("ArrowDown", "#pad-x")
+        label = opened.run("document.getElementById('pad').getAttribute('aria-label')")
+        assert label.startswith("Pad: c4 across, ")
+        opened.press("Enter", "#copy")
+        assert opened.run("document.getElementById('copied').textContent")
+
     def test_a_link_restores_both_sides(self, opened, page, jax_picture):
         link = page.as_uri() + "#c1=1&c2=0.5&noise=9&b.c1=2&b.c4=-1.5&b.noise=4"
         opened.open("about:blank")
@@ -250,7 +287,9 @@ class TestInABrowser:
         weights = f'<script type="application/octet-stream">{"A" * 18_000_000}</script></body>'
         (tmp_path / "explorer.html").write_text(page.read_text().replace("</body>", weights))
         notebook = tmp_path / "notebook.html"
-        notebook.write_text(f"<!doctype html>{Explorer(tmp_path / 'explorer.html')._repr_html_()}")
+        notebook.write_text(
+            f"<!doctype html>{library.Page('Explorer', tmp_path / 'explorer.html')._repr_html_()}"
+        )
         browser.events.clear()
         browser.open(notebook.as_uri())
         browser.inside("frame.document.getElementById('c1-2').click()")
@@ -262,6 +301,9 @@ class TestInABrowser:
         assert np.abs(decoded(data).astype(int) - jax_picture(c1=2)).max() <= 1
         for kind in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
             assert browser.seen(kind) == []
+        asked = {event["request"]["url"] for event in browser.seen("Network.requestWillBeSent")}
+        elsewhere = {url for url in asked if not url.startswith("data:")} - {"about:srcdoc"}
+        assert elsewhere == {notebook.as_uri()}
 
     def test_a_link_that_asks_for_what_cannot_be_has_the_nearest(self, opened, page, jax_picture):
         opened.open(page.as_uri() + "#c1=99&c2=7&c3=x&nothing=1&noise=-4&__proto__=1")
