@@ -12,11 +12,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from infogan_jax import experiments
     from infogan_jax.export.files import load
-    from infogan_jax.library import evaluate, train
+    from infogan_jax.library import (
+        compare,
+        draw_figures,
+        enlarge,
+        evaluate,
+        evaluate_on,
+        export_run,
+        summarize,
+        train,
+        train_seeds,
+    )
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "evaluate", "experiments", "load", "train"]
+__all__ = [
+    "__version__",
+    "compare",
+    "draw_figures",
+    "enlarge",
+    "evaluate",
+    "evaluate_on",
+    "experiments",
+    "export_run",
+    "load",
+    "summarize",
+    "train",
+    "train_seeds",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,10 +49,11 @@ def __getattr__(name: str) -> Any:
 
         return module
     if name == "load":
+        # Reading an exported file needs little of the rest.
         from infogan_jax.export.files import load
 
         return load
-    if name in ("evaluate", "train"):
+    if name in __all__:
         from infogan_jax import library
 
         return getattr(library, name)

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 
 from infogan_jax.command_line import choices, command, parse, program, say
-from infogan_jax.config import Config, SuperResolutionConfig, differences, flag, limits, to_json, validate
+from infogan_jax.config import Config, SuperResolutionConfig, to_json, validate
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.errors import UserError, of_system
@@ -27,10 +27,14 @@ from infogan_jax.experiments import DEFAULT, EXPERIMENTS
 from infogan_jax.training import run_folder
 from infogan_jax.training.preparation import (
     check_arrays,
+    check_holds_runs,
     check_images,
-    check_new_folder,
+    check_profile,
     check_resumed,
+    check_seeds,
     check_writable,
+    runs_of_seeds,
+    runs_to_compare,
 )
 from infogan_jax.training.run_folder import Run
 
@@ -200,7 +204,9 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
                 content = config.content
                 print(f"weights of {content.error}: sha256 {content.weights_sha256}", flush=True)
         groups = grouped(runs, together=options.together)
-        stopped, failed = train_all(groups, dataset, devices, options.profile, options.wandb)
+        stopped, failed = train_all(
+            groups, dataset, devices, tell=say, profile=options.profile, wandb=options.wandb
+        )
         if options.distributed:
             processes.leave()
         if stopped:
@@ -255,12 +261,7 @@ def _checked(
         validate(run.config)
     config = runs[0].config
     if options.profile:
-        check_writable(options.profile)
-        if config.train.steps - (runs[0].resume_from or 0) <= config.train.steps_per_call:
-            raise UserError(
-                "--profile shows the program's second call, and there is one: lower "
-                f"--train.steps-per-call {config.train.steps_per_call}"
-            )
+        check_profile(runs[0], options.profile)
     image_shape = sources.check(config.data)
     check_images(config, image_shape)
 
@@ -328,21 +329,14 @@ def _resume_command(options: _TrainOptions, config: Config) -> str:
 def _check_seeds(options: _TrainOptions) -> None:
     if options.seeds and options.config.seed != EXPERIMENTS[options.config.experiment].seed:
         raise UserError("--seed and --seeds exclude each other")
-    for seed in options.seeds:
-        allowed, meaning = limits(Config)["seed"]
-        if not allowed(seed):
-            raise UserError(f"--seeds has {seed}: each must be {meaning}")
-    if len(set(options.seeds)) < len(options.seeds):
-        raise UserError(f"--seeds is {' '.join(map(str, options.seeds))}: name each seed once")
+    check_seeds(options.seeds)
 
 
 def _new(options: _TrainOptions) -> list[Run]:
     """The runs to start, in folders that are new."""
-    if options.seeds and run_folder.steps(options.folder):
-        raise UserError(f"{options.folder} is a run itself: name another folder for those of --seeds")
-    for folder in options.folders.values():
-        check_new_folder(folder)
-    return [Run(replace(options.config, seed=seed), folder) for seed, folder in options.folders.items()]
+    if options.seeds:
+        check_holds_runs(options.folder)
+    return runs_of_seeds(options.config, options.folders, {})
 
 
 def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) -> list[Run]:
@@ -352,17 +346,7 @@ def _resumed(options: _TrainOptions, argv: list[str], experiment: str | None) ->
         # It says what is wrong with the folder.
         run_folder.find_step(next(iter(options.folders.values())))
     runs = {seed: _resumed_run(options, argv, experiment, folder) for seed, folder in begun.items()}
-    first = next(iter(runs.values()))
-    for run in runs.values():
-        other = set(differences(first.config, run.config)) - {"seed"}
-        if other:
-            names = ", ".join(map(flag, sorted(other)))
-            raise UserError(f"{run.folder} and {first.folder} differ in {names}: resume them one by one")
-    for seed, folder in options.folders.items():
-        if seed not in begun:
-            check_new_folder(folder)
-            runs[seed] = Run(replace(first.config, seed=seed), folder)
-    return [runs[seed] for seed in options.folders]
+    return runs_of_seeds(options.config, options.folders, runs)
 
 
 def _parse_train(experiment: str, defaults: Config, argv: list[str]) -> _TrainOptions:
@@ -486,16 +470,7 @@ def _compare(options: _EvalOptions) -> int:
         name = options.of_one_run[0]
         raise UserError(f"--{name} is of one run, but {len(options.run_dirs)} folders are named")
     out = options.out or Path("comparison.html")
-    runs = []
-    for folder in options.run_dirs:
-        inside = [] if run_folder.steps(folder) else run_folder.runs_in(folder)
-        runs += inside or [folder]
-    for run in runs:
-        run_folder.find_step(run)
-        check_writable(run)
-    if len({run.resolve() for run in runs}) < len(runs):
-        raise UserError("a run is named twice: name each once")
-    check_writable(out.parent)
+    runs = runs_to_compare(options.run_dirs, out)
     if options.compilation_cache:
         _cache_compilations()
 

@@ -41,7 +41,7 @@ def test_seeds_that_memory_cannot_hold_together_go_on_one_by_one(tmp_path, monke
     assert cli.train(["--seeds", "4", "5", "6", "--no-compilation-cache", "--train.batch", "96"]) == 143
     assert calls == [[(4, None), (5, None), (6, None)], [(4, 0)], [(5, None)]]
     output = capsys.readouterr()
-    assert "3 runs in one program don't fit into memory: they go on one after another" in output.out
+    assert "3 runs in one program don't fit into memory: they go on one after another" in output.err
     assert "--run-dir runs/digits --resume --train.steps 1800 --seeds 4 5 6" in output.err
 
 

@@ -13,9 +13,20 @@ import numpy as np
 import pytest
 
 import infogan_jax
-from infogan_jax import evaluate, experiments, load, train
+from infogan_jax import (
+    compare,
+    draw_figures,
+    evaluate,
+    experiments,
+    export_run,
+    library,
+    load,
+    summarize,
+    train,
+    train_seeds,
+)
 from infogan_jax.data import sources
-from infogan_jax.errors import UserError
+from infogan_jax.errors import NonFiniteError, UserError
 from infogan_jax.tasks import infogan
 from infogan_jax.training import loop, run_folder
 from infogan_jax.training.checkpoints import Checkpoints
@@ -58,6 +69,112 @@ def test_a_run_is_trained_resumed_measured_and_loaded_in_silence(config, tmp_pat
     images = model(np.zeros((2, 3)), {"c1": [0, 3], "c2": [-1.0, 1.0]})
     assert images.shape == (2, 8, 8, 1) and set(model.recognize(images)) == {"c1", "c2"}
     assert capfd.readouterr() == ("", "")
+
+
+def test_seeds_are_trained_together_summed_up_compared_drawn_and_exported_in_silence(
+    config, tmp_path, monkeypatch, capfd
+):
+    folder, trainings = tmp_path / "runs", []
+    real = loop.train
+    monkeypatch.setattr(
+        loop,
+        "train",
+        lambda runs, *args, **options: (
+            trainings.append([run.config.seed for run in runs]) or real(runs, *args, **options)
+        ),
+    )
+    runs = train_seeds(config, folder, (3, 1))
+    assert [(run.folder, run.config.seed, run.step) for run in runs] == [
+        (folder / "s3", 3, 10),
+        (folder / "s1", 1, 10),
+    ]
+    # Those that have begun go on, and a new one begins; one after another where it is asked for.
+    longer = replace(config, train=replace(config.train, steps=20))
+    runs = train_seeds(longer, folder, (1, 3, 2), resume=True, together=False)
+    assert [(run.config.seed, run.step, run.stopped, run.failed) for run in runs] == [
+        (1, 20, None, None),
+        (3, 20, None, None),
+        (2, 20, None, None),
+    ]
+    assert trainings == [[3, 1], [1], [3], [2]]
+
+    found = summarize(folder)
+    (sweep,) = found.sweeps
+    assert sweep.seeds == [1, 2, 3]
+    (written,) = json.loads(found.file.read_text())
+    assert written["metrics"] == sweep.metrics and written["folders"] == ["s1", "s2", "s3"]
+    shown = found._repr_html_()
+    assert "3 runs of 20 steps" in shown and "code_error" in shown
+
+    page = compare([folder], tmp_path / "compared.html")
+    shown = page._repr_html_()
+    assert page.file == tmp_path / "compared.html" and page.title == "3 runs compared"
+    assert html.unescape(re.search(r'srcdoc="([^"]+)"', shown)[1]) == page.file.read_text()
+    with pytest.raises(UserError, match="a run is named twice"):
+        compare([folder, folder / "s1"])
+
+    drawn = draw_figures([folder / "s1"], tmp_path / "figures")
+    assert drawn.files == [(f"{config.experiment}-s1", tmp_path / f"figures/{config.experiment}-s1.png")]
+    assert pictures(drawn._repr_html_()) == [drawn.files[0][1].read_bytes()]
+
+    assert export_run(folder / "s2", tmp_path / "generator.jax") == [tmp_path / "generator.jax"]
+    noise, codes = np.ones((2, 3)), {"c1": [0, 3], "c2": [-1.0, 1.0]}
+    np.testing.assert_allclose(
+        load(tmp_path / "generator.jax")(noise, codes), load(folder / "s2")(noise, codes), atol=1e-6
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [((), "seeds is empty"), ((1, 1), "name each seed once"), ((1, -1), "--seeds has -1")],
+)
+def test_seeds_that_make_no_runs_are_refused(seeds, told, config, tmp_path):
+    with pytest.raises(UserError, match=told):
+        train_seeds(config, tmp_path / "runs", seeds)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_seed_that_fails_says_so_and_the_others_are_trained(config, tmp_path, monkeypatch, capfd):
+    real = loop.train
+
+    def failing(runs, *args, **options):
+        if any(run.config.seed == 2 for run in runs):
+            raise NonFiniteError("step 7: loss_d = nan", tmp_path / "runs/s2")
+        return real(runs, *args, **options)
+
+    monkeypatch.setattr(loop, "train", failing)
+    (run,) = train_seeds(config, tmp_path / "runs", (2, 4))
+    # The failed one has no checkpoint, so there is no run of it.
+    assert (run.config.seed, run.step, run.failed) == (4, 10, None)
+    with Checkpoints(tmp_path / "runs/s2") as checkpoints:
+        checkpoints.save(
+            5,
+            jax.jit(infogan.init, static_argnums=0)(config, jax.random.key(2)),
+            replace(config, seed=2),
+        )
+    failed, _ = train_seeds(config, tmp_path / "runs", (2, 4), resume=True)
+    assert (failed.step, failed.stopped, failed.failed) == (5, None, "step 7: loss_d = nan")
+    with pytest.raises(NonFiniteError, match="step 7"):
+        train(replace(config, seed=2), tmp_path / "runs/s2", resume=True)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_without_runs_has_no_summary(tmp_path):
+    with pytest.raises(UserError, match="holds no runs"):
+        summarize(tmp_path)
+
+
+def test_a_profile_and_the_dashboard_are_what_the_command_line_makes(config, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(library, "wandb_module", lambda: asked.append("wandb"))
+    monkeypatch.setattr(loop, "train", lambda runs, *_, **options: asked.append(options) and None)
+    train_seeds(config, tmp_path / "runs", (0,), profile=tmp_path / "profile", wandb="mine")
+    assert asked[0] == "wandb"
+    assert (asked[1]["profile"], asked[1]["wandb"]) == (tmp_path / "profile", "mine")
+    short = replace(config, train=replace(config.train, steps=5))
+    with pytest.raises(UserError, match="--profile shows the program's second call"):
+        train(short, tmp_path / "short", profile=tmp_path / "profile")
 
 
 def test_progress_is_told_where_it_is_asked_for(config, tmp_path, capfd):

@@ -1,7 +1,7 @@
 """What is wrong with a training that is asked for, found before anything is written or takes long."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from infogan_jax.config import (
     SuperResolutionConfig,
     differences,
     flag,
+    limits,
 )
 from infogan_jax.data import folder as image_folder
 from infogan_jax.errors import UserError
@@ -74,6 +75,97 @@ def check_new_folder(folder: Path) -> None:
         is_run = bool(run_folder.steps(folder))
         advice = "--resume goes on, --run-dir takes another" if is_run else "see --run-dir"
         raise UserError(f"{folder} is there already and not empty: {advice}")
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Whether runs can have these seeds, one each.
+
+    Raises:
+        UserError: one of them can't be a seed, or comes twice.
+    """
+    allowed, meaning = limits(Config)["seed"]
+    for seed in seeds:
+        if not allowed(seed):
+            raise UserError(f"--seeds has {seed}: each must be {meaning}")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds is {' '.join(map(str, seeds))}: name each seed once")
+
+
+def runs_of_seeds(config: Config, folders: Mapping[int, Path], begun: Mapping[int, Run]) -> list[Run]:
+    """The runs to train, one of each seed: those that go on, and beside them new ones of the same settings.
+
+    Args:
+        config: of the new runs where none goes on, but for the seed.
+        folders: the runs' folders, by seed.
+        begun: the runs that go on, by seed.
+
+    Raises:
+        UserError: those that go on differ in more than their seeds, or a folder for a new one is taken or
+            can't be written.
+    """
+    first = next(iter(begun.values()), None)
+    for run in begun.values():
+        assert first
+        other = set(differences(first.config, run.config)) - {"seed"}
+        if other:
+            names = ", ".join(map(flag, sorted(other)))
+            raise UserError(f"{run.folder} and {first.folder} differ in {names}: resume them one by one")
+    for seed, folder in folders.items():
+        if seed not in begun:
+            check_new_folder(folder)
+    settings = first.config if first else config
+    return [
+        begun[seed] if seed in begun else Run(replace(settings, seed=seed), folder)
+        for seed, folder in folders.items()
+    ]
+
+
+def check_holds_runs(folder: Path) -> None:
+    """Whether runs of several seeds can lie inside a folder.
+
+    Raises:
+        UserError: it is a run itself.
+    """
+    if run_folder.steps(folder):
+        raise UserError(f"{folder} is a run itself: name another folder for those of --seeds")
+
+
+def check_profile(run: Run, profile: Path) -> None:
+    """Whether there will be something to profile, and a place for it.
+
+    Raises:
+        UserError: the folder can't be written, or the training has one call of its program.
+    """
+    check_writable(profile)
+    settings = run.config.train
+    if settings.steps - (run.resume_from or 0) <= settings.steps_per_call:
+        raise UserError(
+            "--profile shows the program's second call, and there is one: lower "
+            f"--train.steps-per-call {settings.steps_per_call}"
+        )
+
+
+def runs_to_compare(folders: Sequence[Path], page: Path) -> list[Path]:
+    """The runs of a comparison, after a look at each and at where the page goes.
+
+    Args:
+        folders: runs' folders, or folders that hold runs.
+        page: the page's file.
+
+    Raises:
+        UserError: a folder holds no run, a run comes twice, or something can't be written.
+    """
+    runs: list[Path] = []
+    for folder in folders:
+        inside = [] if run_folder.steps(folder) else run_folder.runs_in(folder)
+        runs += inside or [folder]
+    for run in runs:
+        run_folder.find_step(run)
+        check_writable(run)
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise UserError("a run is named twice: name each once")
+    check_writable(page.parent)
+    return runs
 
 
 def check_writable(folder: Path) -> None:

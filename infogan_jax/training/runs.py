@@ -1,11 +1,11 @@
 """Several runs one after another, together where they can be, and what becomes of the rest if one fails."""
 
 import signal
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
+from rich.console import Console
 
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.errors import NonFiniteError, UserError
@@ -27,24 +27,30 @@ def train_all(
     groups: Sequence[Sequence[Run]],
     dataset: Dataset,
     devices: Sequence[jax.Device],
-    profile: Path | None,
+    *,
+    tell: Callable[[str], None],
+    console: Console | None = None,
+    profile: Path | None = None,
     wandb: str | None = None,
-) -> tuple[signal.Signals | None, set[Path]]:
-    """Trains each group in one program; says which signal stopped it, and which runs failed.
+) -> tuple[signal.Signals | None, dict[Path, NonFiniteError]]:
+    """Trains each group in one program; gives the signal that stopped it, and what ended failed runs.
 
     A run that fails leaves the others of its group to go on without it, and a group that the device's memory
-    can't hold goes on run by run, both from the newest checkpoints. Of several processes one may run out of
-    memory alone, while the others wait for it in the program of the group: then it ends.
+    can't hold goes on run by run, both from the newest checkpoints; ``tell`` is given a line about either. Of
+    several processes one may run out of memory alone, while the others wait for it in the program of the
+    group: then it ends. ``console``, ``profile`` and ``wandb`` are as in `loop.train`.
     """
-    failed: set[Path] = set()
+    failed: dict[Path, NonFiniteError] = {}
     waiting = list(groups)
     while waiting:
         group = waiting.pop(0)
         try:
-            stopped = loop.train(group, dataset, devices=devices, profile=profile, wandb=wandb)
+            stopped = loop.train(
+                group, dataset, devices=devices, console=console, profile=profile, wandb=wandb
+            )
         except NonFiniteError as error:
-            print(f"error: {error}", file=sys.stderr)
-            failed.add(error.run_dir)
+            tell(f"error: {error}")
+            failed[error.run_dir] = error
             rest = [_from_newest(run) for run in group if run.folder != error.run_dir]
             waiting = grouped(rest, together=True) + waiting
         except jax.errors.JaxRuntimeError as error:
@@ -60,10 +66,7 @@ def train_all(
                     f"{len(group)} runs in one program don't fit into memory: train them one after another "
                     f"with --no-together ({' '.join(str(error).split())[:160]})"
                 ) from error
-            print(
-                f"{len(group)} runs in one program don't fit into memory: they go on one after another",
-                flush=True,
-            )
+            tell(f"{len(group)} runs in one program don't fit into memory: they go on one after another")
             waiting = [[_from_newest(run)] for run in group] + waiting
         else:
             if stopped:

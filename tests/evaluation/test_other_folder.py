@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import infogan_jax
 from infogan_jax import cli
 from infogan_jax.errors import UserError
 from infogan_jax.evaluation import other_folder
@@ -107,3 +108,12 @@ def test_folders_of_one_name_have_figures_of_their_own(enlarging_run, photograph
     assert [place.name for place in places] == ["on-set5", "on-set5-2"] * 2
     for place, each in zip(places, (folder, other), strict=False):
         assert json.loads((place / "metrics.json").read_text())["folder"] == str(each)
+
+
+def test_from_a_notebook_it_is_the_same_measurement(enlarging_run, photographs, monkeypatch, capfd):
+    monkeypatch.setattr(measuring, "_distances", lambda config: ([], []))
+    measured = infogan_jax.evaluate_on(enlarging_run, photographs[0])
+    there = enlarging_run / "eval" / "on-set5"
+    assert measured.metrics == json.loads((there / "metrics.json").read_text())
+    assert measured.report is None and there / "crops.png" in [file for _, file in measured.pictures]
+    assert "<table>" in measured._repr_html_() and capfd.readouterr() == ("", "")

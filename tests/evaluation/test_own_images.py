@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infogan_jax import cli
+from infogan_jax import cli, enlarge
 from infogan_jax.errors import UserError
 from infogan_jax.evaluation import own_images
 from infogan_jax.evaluation.enlargement import enlarge_image
@@ -140,3 +140,12 @@ def test_a_run_of_another_task_is_refused(tiny_config, tmp_path, capsys):
         status = cli.evaluate([str(tmp_path / "run"), *options, "--no-compilation-cache"])
         (line,) = capsys.readouterr().err.splitlines()
         assert status == 2 and "run is a run of tiny, which enlarges no images: name one of" in line
+
+
+def test_from_a_notebook_the_pictures_are_shown(enlarging, enlarging_run, photographs, tmp_path, capfd):
+    folder, pixels = photographs
+    made = enlarge(enlarging_run, [folder / "colour.png"], tmp_path / "out")
+    assert made.files == [("colour", tmp_path / "out/colour.png")] and 'alt="colour"' in made._repr_html_()
+    with Image.open(made.files[0][1]) as saved:
+        np.testing.assert_array_equal(np.asarray(saved), of_generator(enlarging, pixels["colour"]))
+    assert capfd.readouterr() == ("", "")

@@ -467,7 +467,7 @@ def test_memory_that_ends_for_one_process_of_several_ends_it(config, tmp_path, m
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     group = [Run(config, tmp_path / "s0"), Run(config, tmp_path / "s1")]
     with pytest.raises(UserError, match=r"2 runs in one program don't fit into memory: .* --no-together"):
-        runs.train_all([group], None, jax.devices()[:1], None)
+        runs.train_all([group], None, jax.devices()[:1], tell=print)
 
 
 @pytest.fixture
