@@ -51,6 +51,8 @@ class Options:
     """Images in a step."""
     rounds: int = 5
     """Times that each product is timed."""
+    repeats: int = 5
+    """Times that a product is made in a call: on an accelerator so many that starting it doesn't count."""
     json: Path | None = None
     """Where the numbers are written."""
 
@@ -195,10 +197,11 @@ def _seconds(run: Callable[[], Any], rounds: int) -> float:
 
 def main() -> None:
     """Times each product of the step alone."""
+    import jax
     import sides
 
     options = tyro.cli(Options, description=__doc__)
-    sides.check(options.set_up, batch=options.batch, rounds=options.rounds)
+    sides.check(options.set_up, batch=options.batch, rounds=options.rounds, repeats=options.repeats)
     os.environ["NPROC"] = str(machine.threads())
     config = sides.Job(options.set_up, options.batch, 1, 1).config
 
@@ -207,7 +210,7 @@ def main() -> None:
     )
     milliseconds, numbers = 0.0, []
     for product, count in sorted(products(config).items(), key=lambda item: -item[0].flops * item[1]):
-        each = 1e3 * _seconds(compile_product(product, 5), options.rounds) / 5
+        each = 1e3 * _seconds(compile_product(product, options.repeats), options.rounds) / options.repeats
         milliseconds += count * each
         shape = f"[{product.rows}, {product.inner}] [{product.inner}, {product.columns}]"
         table.add_row(shape, str(count), f"{each:.2f}", f"{product.flops / each / 1e6:.1f}")
@@ -222,7 +225,9 @@ def main() -> None:
     console.print(table)
     console.print(f"products: {total / 1e9:.1f} GFLOP in {milliseconds:.4g} ms")
     console.print(f"Adam, {size:,} weights: {adam:.1f} ms, {bandwidth:.1f} GB/s")
-    console.print(f"floor: {milliseconds + adam:.4g} ms ({machine.processor()}, {machine.threads()} threads)")
+    device = jax.local_devices()[0].device_kind
+    host = f"{machine.processor()}, {machine.threads()} threads"
+    console.print(f"floor: {milliseconds + adam:.4g} ms on {device} ({host})")
     if options.json:
         report = {"products": numbers, "adam_ms": adam, "gigabytes_per_second": bandwidth}
         options.json.write_text(json.dumps(report | {"floor_ms": milliseconds + adam}, indent=2) + "\n")

@@ -71,7 +71,8 @@ def main() -> None:
         sys.exit(f"--beside {' '.join(strange)}: on a {options.device} it must be of {', '.join(every)}")
     peers = [side for side in beside if side in (*PEERS, *CUDA_GRAPHS)]
     found = sides.measure(job, ("ours", *beside))
-    show(f"One step of {job.experiment}, batch {job.batch}", found)
+    on = f" on {card['gpu']}" if card else ""
+    show(f"One step of {job.experiment}, batch {job.batch}{on}", found)
     if options.json:
         ms = {side: statistics.median(times) for side, times in found["step"].items()}
         numbers = {

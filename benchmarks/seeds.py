@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import machine
 import numpy as np
 import tyro
 from rich.console import Console
@@ -77,6 +78,13 @@ def prepare(config: InfoGANConfig, count: int, options: Options) -> Callable[[],
 def main() -> None:
     """Times the programs in turn."""
     options = tyro.cli(Options, description=__doc__)
+    machine.check(
+        options.set_up,
+        batch=options.batch,
+        seeds=options.seeds,
+        steps=options.steps,
+        rounds=options.rounds,
+    )
     config = EXPERIMENTS[options.set_up]
     config = replace(config, train=replace(config.train, batch=options.batch))
     calls = {count: prepare(config, count, options) for count in options.seeds}

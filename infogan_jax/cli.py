@@ -19,20 +19,18 @@ import numpy as np
 import tyro
 
 from infogan_jax.command_line import choices, command, parse, program, say
-from infogan_jax.config import Config, SuperResolutionConfig, to_json, validate
+from infogan_jax.config import Config, SuperResolutionConfig, to_json
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.errors import UserError, of_system
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
 from infogan_jax.training import run_folder
 from infogan_jax.training.preparation import (
-    check_arrays,
     check_holds_runs,
-    check_images,
-    check_profile,
     check_resumed,
     check_seeds,
     check_writable,
+    prepared,
     runs_of_seeds,
     runs_to_compare,
 )
@@ -257,23 +255,8 @@ def _checked(
 ) -> tuple[list[Run], "list[jax.Device]"]:
     """The runs and their devices; refuses what is wrong with them before anything is written or loaded."""
     runs = _resumed(options, argv, experiment) if resume else _new(options)
-    for run in runs:
-        validate(run.config)
-    config = runs[0].config
-    if options.profile:
-        check_profile(runs[0], options.profile)
-    image_shape = sources.check(config.data)
-    check_images(config, image_shape)
-
-    from infogan_jax.training import memory
-
-    memory.check_data(sources.nbytes(config.data), sources.fewer(config.data))
-    devices = _devices(config, options.require_accelerator)
-    runs = [check_arrays(run) for run in runs]
-    if options.wandb is not None:
-        from infogan_jax.training.writers import wandb_module
-
-        wandb_module()
+    runs = prepared(runs, profile=options.profile, wandb=options.wandb)
+    devices = _devices(runs[0].config, options.require_accelerator)
     if options.compilation_cache:
         _cache_compilations()
     return runs, devices

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 from rich.console import Console
 
-from infogan_jax.config import Config, validate
+from infogan_jax.config import Config
 from infogan_jax.data import sources
 from infogan_jax.errors import NonFiniteError, UserError
 from infogan_jax.evaluation import comparison, other_folder, own_images, paper, sweep
@@ -23,13 +23,11 @@ from infogan_jax.training import memory, run_folder
 from infogan_jax.training.devices import check_batch
 from infogan_jax.training.logging import Record, read_records
 from infogan_jax.training.preparation import (
-    check_arrays,
     check_holds_runs,
-    check_images,
-    check_profile,
     check_resumed,
     check_seeds,
     check_writable,
+    prepared,
     runs_of_seeds,
     runs_to_compare,
 )
@@ -66,8 +64,18 @@ class Training(NamedTuple):
 
     def _repr_html_(self) -> str:
         told = f"{self.config.experiment}, seed {self.config.seed}: step {self.step:,}"
+        told += f"; {self.failed}" if self.failed else ""
         pictures = (_picture_html(file, f"Samples at step {int(file.stem):,}") for file in self.samples[-1:])
         return f"<p>{html.escape(told)}</p>" + "".join(pictures)
+
+
+class Trainings(tuple[Training, ...]):
+    """Runs of several seeds, which a notebook shows one below the other."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return "".join(each._repr_html_() for each in self)
 
 
 class Page(NamedTuple):
@@ -105,7 +113,8 @@ class Evaluation(NamedTuple):
     """What was measured of a run, which a notebook shows as a table and pictures.
 
     Attributes:
-        metrics: JSON values by name, as in the run's `eval/metrics.json`.
+        metrics: JSON values by name, as in the run's `eval/metrics.json`, or of images that aren't its own
+            in `eval/on-NAME/metrics.json`.
         results: (name, value, meaning) of each measurement.
         pictures: (caption, PNG file).
         report: the page about the run; None for images that aren't its own.
@@ -155,11 +164,12 @@ def train(
     Args:
         config: one of `experiments`, or what `dataclasses.replace` makes of it.
         run_dir: the run's folder, which must be new or empty.
-        resume: go on from the newest checkpoint in the folder; where there is none, begin.
+        resume: go on from the newest checkpoint in the folder, which must be of the same configuration but
+            for the steps and rhythm of ``config.train``; where there is none, begin.
         progress: whether a progress line, and what is to be said of a folder that is resumed, goes to
             standard error.
         profile: a folder for a profile of the program's second call.
-        wandb: a project of Weights & Biases that shows the run too.
+        wandb: a project of Weights & Biases that shows the run too, and prints lines of its own.
 
     Returns:
         The run.
@@ -170,7 +180,6 @@ def train(
         NonFiniteError: a loss or gradient stopped being finite; the checkpoints before it are kept.
     """
     folder = Path(run_dir)
-    validate(config)
     runs = _runs(config, {config.seed: folder}, resume=resume)
     trained, failed = _train(runs, progress=progress, profile=profile, wandb=wandb)
     if failed:
@@ -188,7 +197,7 @@ def train_seeds(
     progress: bool = False,
     profile: str | Path | None = None,
     wandb: str | None = None,
-) -> list[Training]:
+) -> Trainings:
     """Trains a run for each seed, as `train.py --seeds` does, without measuring them.
 
     A run whose loss stops being finite ends, and the others go on.
@@ -200,7 +209,7 @@ def train_seeds(
         together: take their steps in one program, if memory allows; otherwise train one after another.
         resume: as in `train`, for each of them.
         progress: as in `train`.
-        profile: as in `train`; of several programs, the last one's.
+        profile: as in `train`; of several programs each has its own in the folder.
         wandb: as in `train`.
 
     Returns:
@@ -209,15 +218,14 @@ def train_seeds(
     Raises:
         UserError: as `train`, or there is no seed, or one can't be a seed or is named twice.
     """
-    folder = Path(folder)
+    folder, seeds = Path(folder), list(map(int, seeds))
     if not seeds:
         raise UserError("seeds is empty: name one or more")
     check_seeds(seeds)
     check_holds_runs(folder)
-    validate(config)
     runs = _runs(config, {seed: folder / f"s{seed}" for seed in seeds}, resume=resume)
     trained, _ = _train(runs, together=together, progress=progress, profile=profile, wandb=wandb)
-    return trained
+    return Trainings(trained)
 
 
 def _runs(config: Config, folders: Mapping[int, Path], *, resume: bool) -> list[Run]:
@@ -243,16 +251,9 @@ def _train(
 ) -> tuple[list[Training], dict[Path, NonFiniteError]]:
     """Trains runs that differ in their seeds, once all that they need is there."""
     profile = Path(profile) if profile else None
-    if profile:
-        check_profile(runs[0], profile)
-    config = runs[0].config
-    check_images(config, sources.check(config.data))
-    memory.check_data(sources.nbytes(config.data), sources.fewer(config.data))
-    devices = jax.local_devices()
+    runs = prepared(runs, profile=profile, wandb=wandb)
+    config, devices = runs[0].config, jax.local_devices()
     check_batch(config.train, devices)
-    runs = [check_arrays(run) for run in runs]
-    if wandb is not None:
-        wandb_module()
     dataset = sources.load(config.data)
     memory.check(config, dataset.train.images, devices, len(runs) if together else 1)
     console = Console(stderr=True, quiet=not progress)
@@ -294,6 +295,7 @@ def evaluate(run_dir: str | Path, *, step: int | None = None, wandb: str | None 
         UserError: the folder holds no such checkpoint, or the run's data set is not there.
     """
     folder = Path(run_dir)
+    _check_measurable(folder, wandb)
     measured = measuring.evaluate(folder, step=step, wandb=wandb)
     explorer = folder / "explorer.html"
     return Evaluation(
@@ -322,14 +324,31 @@ def summarize(folder: str | Path, *, wandb: str | None = None) -> Summary:
     runs = run_folder.runs_in(folder)
     if not runs:
         raise UserError(f"{folder} holds no runs: name a folder that train_seeds has filled")
+    for each in (folder, *runs):
+        _check_measurable(each, wandb)
     return Summary(sweep.summarize(runs, folder, wandb=wandb), folder / sweep.SWEEP_FILE)
 
 
-def compare(run_dirs: Sequence[str | Path], page: str | Path = "comparison.html") -> Page:
+def _check_measurable(folder: Path, wandb: str | None) -> None:
+    """Whether what is measured can be written, and shown."""
+    check_writable(folder)
+    if wandb is not None:
+        wandb_module()
+
+
+def _paths(named: str | Path | Sequence[str | Path]) -> list[Path]:
+    """What a caller names, one or several."""
+    paths = [Path(named)] if isinstance(named, str | Path) else list(map(Path, named))
+    if not paths:
+        raise UserError("nothing is named: name one or more")
+    return paths
+
+
+def compare(run_dirs: str | Path | Sequence[str | Path], page: str | Path = "comparison.html") -> Page:
     """Makes one page about several runs of any task, as `eval.py RUN RUN ...` does.
 
     Args:
-        run_dirs: runs' folders, or folders that hold runs.
+        run_dirs: runs' folders, or folders that hold runs; or one that holds several.
         page: the page's file; replaced if it is there.
 
     Returns:
@@ -339,12 +358,12 @@ def compare(run_dirs: Sequence[str | Path], page: str | Path = "comparison.html"
         UserError: a folder holds no run, a run comes twice or can't be measured, or the page can't be
             written.
     """
-    runs = runs_to_compare(list(map(Path, run_dirs)), Path(page))
+    runs = runs_to_compare(_paths(run_dirs), Path(page))
     comparison.write_comparison(Path(page), runs)
     return Page(f"{len(runs)} runs compared", Path(page))
 
 
-def draw_figures(run_dirs: Sequence[str | Path], out: str | Path = "figures") -> Pictures:
+def draw_figures(run_dirs: str | Path | Sequence[str | Path], out: str | Path = "figures") -> Pictures:
     """Draws the InfoGAN paper's figures from runs, as `eval.py figures` does.
 
     Args:
@@ -355,8 +374,9 @@ def draw_figures(run_dirs: Sequence[str | Path], out: str | Path = "figures") ->
         UserError: a folder holds no run of an InfoGAN, a run hasn't been measured, or the folder can't be
             written.
     """
+    folders = _paths(run_dirs)
     check_writable(Path(out))
-    files = paper.draw_figures(list(map(Path, run_dirs)), Path(out))
+    files = paper.draw_figures(folders, Path(out))
     return Pictures([(file.stem, file) for file in files])
 
 
@@ -378,21 +398,27 @@ def export_run(run_dir: str | Path, file: str | Path, *, step: int | None = None
 
 
 def enlarge(
-    run_dir: str | Path, images: Sequence[str | Path], out: str | Path, *, step: int | None = None
+    run_dir: str | Path,
+    images: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    step: int | None = None,
 ) -> Pictures:
     """Enlarges image files by a super-resolver's run, as `eval.py --images` does.
 
     Args:
         run_dir: the run's folder.
         images: image files, and folders of them.
-        out: the folder for the results, PNG files; no file in it is ever replaced.
+        out: the folder for the results, PNG files, `eval/images` in the run's by default; no file in it is
+            ever replaced.
         step: which checkpoint; the newest by default.
 
     Raises:
         UserError: before anything is written, the run enlarges no images, a path leads nowhere, or a result's
             name is taken or wanted twice; once all others are written, files couldn't be enlarged.
     """
-    files = own_images.enlarge_files(Path(run_dir), list(map(Path, images)), Path(out), step=step)
+    folder = Path(out) if out else Path(run_dir) / "eval" / "images"
+    files = own_images.enlarge_files(Path(run_dir), _paths(images), folder, step=step)
     return Pictures([(file.stem, file) for file in files])
 
 

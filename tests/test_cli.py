@@ -254,7 +254,8 @@ REFUSED = {
     ),
     "an adversary without a start": (
         f"wildlife {SMALL_CROPS}",
-        "--init-from is missing: wildlife goes on from a run by content alone; train that first (",
+        "--init-from is missing: wildlife goes on from a run by content alone; train the experiment "
+        "wildlife-content first and name its folder",
     ),
     "crops larger than the images": (
         "wildlife-content --data.folder colours --data.crop 8",

@@ -28,7 +28,7 @@ from infogan_jax import (
 from infogan_jax.data import sources
 from infogan_jax.errors import NonFiniteError, UserError
 from infogan_jax.tasks import infogan
-from infogan_jax.training import loop, run_folder
+from infogan_jax.training import loop, run_folder, writers
 from infogan_jax.training.checkpoints import Checkpoints
 
 
@@ -106,9 +106,9 @@ def test_seeds_are_trained_together_summed_up_compared_drawn_and_exported_in_sil
     shown = found._repr_html_()
     assert "3 runs of 20 steps" in shown and "code_error" in shown
 
-    page = compare([folder], tmp_path / "compared.html")
+    page = compare(str(folder), tmp_path / "new" / "compared.html")
     shown = page._repr_html_()
-    assert page.file == tmp_path / "compared.html" and page.title == "3 runs compared"
+    assert page.file == tmp_path / "new/compared.html" and page.title == "3 runs compared"
     assert html.unescape(re.search(r'srcdoc="([^"]+)"', shown)[1]) == page.file.read_text()
     with pytest.raises(UserError, match="a run is named twice"):
         compare([folder, folder / "s1"])
@@ -136,38 +136,56 @@ def test_seeds_that_make_no_runs_are_refused(seeds, told, config, tmp_path):
 
 
 def test_a_seed_that_fails_says_so_and_the_others_are_trained(config, tmp_path, monkeypatch, capfd):
-    real = loop.train
+    check = loop._check_finite
 
-    def failing(runs, *args, **options):
-        if any(run.config.seed == 2 for run in runs):
-            raise NonFiniteError("step 7: loss_d = nan", tmp_path / "runs/s2")
-        return real(runs, *args, **options)
+    def failing(metrics, first, run_dir):
+        spoilt = run_dir.name == "s2" and first == 5
+        check({"loss_d": np.full(5, np.nan)} if spoilt else metrics, first, run_dir)
 
-    monkeypatch.setattr(loop, "train", failing)
-    (run,) = train_seeds(config, tmp_path / "runs", (2, 4))
-    # The failed one has no checkpoint, so there is no run of it.
-    assert (run.config.seed, run.step, run.failed) == (4, 10, None)
-    with Checkpoints(tmp_path / "runs/s2") as checkpoints:
-        checkpoints.save(
-            5,
-            jax.jit(infogan.init, static_argnums=0)(config, jax.random.key(2)),
-            replace(config, seed=2),
-        )
-    failed, _ = train_seeds(config, tmp_path / "runs", (2, 4), resume=True)
-    assert (failed.step, failed.stopped, failed.failed) == (5, None, "step 7: loss_d = nan")
-    with pytest.raises(NonFiniteError, match="step 7"):
+    monkeypatch.setattr(loop, "_check_finite", failing)
+    runs = train_seeds(config, tmp_path / "runs", (2, 4))
+    assert [(run.config.seed, run.step, run.stopped) for run in runs] == [(2, 0, None), (4, 10, None)]
+    assert "loss_d" in runs[0].failed and runs[1].failed is None
+    shown = runs._repr_html_()
+    assert "seed 2: step 0; " in shown and "seed 4: step 10</p>" in shown
+    assert pictures(shown) == [(tmp_path / "runs/s4/samples/0000010.png").read_bytes()]
+    with pytest.raises(NonFiniteError, match="loss_d"):
         train(replace(config, seed=2), tmp_path / "runs/s2", resume=True)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_folder_without_runs_has_no_summary(tmp_path):
+def test_what_can_be_neither_named_nor_written_is_told_before_anything_is_measured(
+    config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(library.measuring, "evaluate", lambda *_, **__: pytest.fail("it was measured"))
+    monkeypatch.setattr(library.comparison, "write_comparison", lambda *_: pytest.fail("it was measured"))
     with pytest.raises(UserError, match="holds no runs"):
         summarize(tmp_path)
+    train_seeds(replace(config, train=replace(config.train, steps=5)), tmp_path / "runs", np.arange(1))
+    for nothing in (compare, draw_figures):
+        with pytest.raises(UserError, match="nothing is named"):
+            nothing([])
+    with pytest.raises(UserError, match="is a folder: name a file for the page"):
+        compare(tmp_path / "runs", tmp_path)
+
+    def missing():
+        raise UserError("wandb is not installed")
+
+    monkeypatch.setattr(library, "wandb_module", missing)
+    monkeypatch.setattr(writers, "wandb_module", missing)
+    for call in (
+        lambda: evaluate(tmp_path / "runs/s0", wandb="mine"),
+        lambda: summarize(tmp_path / "runs", wandb="mine"),
+        lambda: train(config, tmp_path / "other", wandb="mine"),
+    ):
+        with pytest.raises(UserError, match="wandb is not installed"):
+            call()
+    assert not (tmp_path / "other").exists() and not (tmp_path / "runs/s0/eval").exists()
 
 
 def test_a_profile_and_the_dashboard_are_what_the_command_line_makes(config, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(library, "wandb_module", lambda: asked.append("wandb"))
+    monkeypatch.setattr(writers, "wandb_module", lambda: asked.append("wandb"))
     monkeypatch.setattr(loop, "train", lambda runs, *_, **options: asked.append(options) and None)
     train_seeds(config, tmp_path / "runs", (0,), profile=tmp_path / "profile", wandb="mine")
     assert asked[0] == "wandb"

@@ -39,7 +39,7 @@ def write_comparison(path: Path, runs: Sequence[Path]) -> None:
     """Writes the page; a run whose newest checkpoint hasn't been measured is measured first.
 
     Args:
-        path: the HTML file; replaced as a whole if it exists.
+        path: the HTML file; replaced as a whole if it exists; its folder is made where it isn't there.
         runs: the runs' folders, of any tasks.
 
     Raises:
@@ -71,6 +71,7 @@ def write_comparison(path: Path, runs: Sequence[Path]) -> None:
         ],
         pictures=pictures,
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, page)
 
 

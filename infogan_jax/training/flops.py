@@ -25,6 +25,7 @@ _PEAKS: dict[str, tuple[float, float | None]] = {
     "B200": (1125e12, 2250e12),
     "H200": (494.5e12, 989e12),
     "H100 PCIe": (378e12, 756e12),
+    "H100 NVL": (417.5e12, 835e12),
     "H100": (494.5e12, 989e12),
     "A100": (156e12, 312e12),
     "L4": (60.5e12, 121e12),
@@ -82,9 +83,9 @@ def flops_of_step(
 def products(jaxpr: Jaxpr) -> float:
     """The multiplications and additions of a program's matrix products and convolutions.
 
-    Those that its results need: a loop's body counts as often as it runs where that is known, of branches the
-    largest. The model's operations that its utilisation is the share of: Chowdhery et al. 2022, "PaLM",
-    appendix B.
+    Only those that its results need. A scan's body counts once for each of its rounds, another loop's once,
+    and of branches the one with the most. By these a model's FLOP utilisation is told: Chowdhery et al. 2022,
+    "PaLM", appendix B.
     """
     # Each player's gradient is pulled back through both; what is thrown away the compiler takes out too.
     needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))

@@ -241,7 +241,7 @@ def train(
     samples = [task.samples(run.config, dataset) for run in runs]
     apart = _apart(runs, placement)
     saved, second = step, step + settings.steps_per_call
-    flops, most = None, peak(devices, config.model.dtype)
+    flops, peak_flops = None, peak(devices, config.model.dtype)
     with (
         # The first to be entered is the last to be left: a signal can't cut off a final save.
         Interrupts() as interrupts,
@@ -293,7 +293,7 @@ def train(
                 "step": step,
                 "steps_per_second": round(rate, 3),
                 **({"flops_per_second": round(rate * flops)} if flops else {}),
-                **({"utilisation": round(rate * flops / most, 4)} if flops and most else {}),
+                **({"utilisation": round(rate * flops / peak_flops, 4)} if flops and peak_flops else {}),
             }
             for i, log in enumerate(logs):
                 log.write(record | {name: float(values[i].mean()) for name, values in metrics.items()})

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from infogan_jax.command_line import program
 from infogan_jax.config import (
     AutoencoderConfig,
     Config,
@@ -14,8 +13,10 @@ from infogan_jax.config import (
     differences,
     flag,
     limits,
+    validate,
 )
 from infogan_jax.data import folder as image_folder
+from infogan_jax.data import sources
 from infogan_jax.errors import UserError
 from infogan_jax.images import SMALLEST_COMPARED
 from infogan_jax.networks.tables import SuperResolution
@@ -130,15 +131,42 @@ def check_holds_runs(folder: Path) -> None:
         raise UserError(f"{folder} is a run itself: name another folder for those of --seeds")
 
 
-def check_profile(run: Run, profile: Path) -> None:
-    """Whether there will be something to profile, and a place for it.
+def prepared(runs: Sequence[Run], *, profile: Path | None, wandb: str | None) -> list[Run]:
+    """The runs, ready to be trained, once it is sure that nothing is wrong with what they need.
+
+    Args:
+        runs: those of one training, which differ in their seeds.
+        profile: a folder for a profile of the program's second call.
+        wandb: a project of Weights & Biases that shows the runs.
+
+    Returns:
+        The runs, their configurations noting which weights of a feature network they use.
 
     Raises:
-        UserError: the folder can't be written, or the training has one call of its program.
+        UserError: a setting, the data set, an earlier run or a package that they need is not as it must be.
     """
+    for run in runs:
+        validate(run.config)
+    if profile:
+        _check_profile(runs, profile)
+    data = runs[0].config.data
+    check_images(runs[0].config, sources.check(data))
+    # Late: what imports JAX is slow, and a mistyped option shall be told at once.
+    from infogan_jax.training import memory
+
+    memory.check_data(sources.nbytes(data), sources.fewer(data))
+    runs = [check_arrays(run) for run in runs]
+    if wandb is not None:
+        from infogan_jax.training.writers import wandb_module
+
+        wandb_module()
+    return runs
+
+
+def _check_profile(runs: Sequence[Run], profile: Path) -> None:
     check_writable(profile)
-    settings = run.config.train
-    if settings.steps - (run.resume_from or 0) <= settings.steps_per_call:
+    settings = runs[0].config.train
+    if all(settings.steps - (run.resume_from or 0) <= settings.steps_per_call for run in runs):
         raise UserError(
             "--profile shows the program's second call, and there is one: lower "
             f"--train.steps-per-call {settings.steps_per_call}"
@@ -164,6 +192,8 @@ def runs_to_compare(folders: Sequence[Path], page: Path) -> list[Path]:
         check_writable(run)
     if len({run.resolve() for run in runs}) < len(runs):
         raise UserError("a run is named twice: name each once")
+    if page.is_dir():
+        raise UserError(f"{page} is a folder: name a file for the page")
     check_writable(page.parent)
     return runs
 
@@ -230,8 +260,8 @@ def check_arrays(run: Run) -> Run:
 
     if config.adversarial_weight and config.init_from is None:
         raise UserError(
-            f"--init-from is missing: {config.experiment} goes on from a run by content alone; train that "
-            f"first ({program()} wildlife-content) and name its folder"
+            f"--init-from is missing: {config.experiment} goes on from a run by content alone; train "
+            "the experiment wildlife-content first and name its folder"
         )
     if config.content.has_features:
         run = run._replace(config=_noting(config, load_features(config.content).sha256))

@@ -4,6 +4,8 @@ import dataclasses
 import importlib
 import json
 
+import jax
+import overhead
 import pytest
 import scaling
 import startup
@@ -35,6 +37,14 @@ def test_startup(monkeypatch, tmp_path, capsys):
     numbers = json.loads((tmp_path / "a.json").read_text())
     assert numbers["seconds"]["train.py --help"] == [2.0, 2.0]
     assert "the first step of the next run" in capsys.readouterr().out
+
+
+def test_a_program_that_is_only_traced_is_not_timed():
+    timed = overhead.Timed(jax.jit(lambda x: x + 1))
+    jax.make_jaxpr(timed)(1.0)
+    assert timed.calls == [] and timed(1.0) == 2.0
+    ((began, ended),) = timed.calls
+    assert began < ended
 
 
 def test_a_process_that_fails_says_why():

@@ -1,6 +1,7 @@
 """The eager PyTorch step that ours is timed against computes the same numbers."""
 
 import dataclasses
+from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -183,6 +184,12 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
 
 
 def test_both_networks_are_compiled_where_that_is_asked_for():
+    compiled = []
+    with patch.object(torch.nn.Module, "compile", lambda network: compiled.append(network)):
+        peer = torch_step.Peer(CONFIG)
+        assert compiled == []
+        peer = torch_step.Peer(CONFIG, compiled=True)
+    assert compiled == [peer.generator, peer.discriminator]
     peer = torch_step.Peer(CONFIG)
     noise = torch.zeros(2, CODES.input_dim)
     for network, inputs in ((peer.generator, noise), (peer.discriminator, torch.zeros(2, 1, 28, 28))):

@@ -103,6 +103,7 @@ def test_a_step_has_the_products_of_its_layers(replicas, steps):
     [
         ("NVIDIA H100 80GB HBM3", "float32", 494.5e12),
         ("NVIDIA H100 PCIe", "bfloat16", 756e12),
+        ("NVIDIA H100 NVL", "float32", 417.5e12),
         ("NVIDIA A100-SXM4-40GB", "bfloat16", 312e12),
         ("NVIDIA L4", "float32", 60.5e12),
         ("NVIDIA L40S", "float32", None),
