@@ -114,7 +114,7 @@ SMALLER_STUDIES = {
     "benchmarks/em.py": "--small --max-iterations 1 --restarts 1 --components 2",
     "benchmarks/explorer.py": "--rounds 1 --moves 2",
     "benchmarks/input.py": "--batch 2 --images 20 --steps 1 --calls 1 --rounds 1",
-    "benchmarks/limits.py": "--batch 2 --rounds 1",
+    "benchmarks/limits.py": "--batch 2 --rounds 1 --repeats 5",
     "benchmarks/overhead.py": "--steps 1 --rounds 1",
     # torch.compile takes many minutes; test_torch_step.py has that it is given the networks.
     "benchmarks/peers.py": "--batch 2 --steps 1 --rounds 1 --beside eager",

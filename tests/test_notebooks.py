@@ -126,6 +126,18 @@ def test_data_whose_download_was_interrupted_are_prepared(monkeypatch, tmp_path)
     assert not called
 
 
+def test_on_colab_the_run_lies_on_drive(monkeypatch):
+    mounted = []
+    drive = SimpleNamespace(mount=mounted.append)
+    for name, module in {"google": None, "google.colab": SimpleNamespace(drive=drive)}.items():
+        monkeypatch.setitem(sys.modules, name, module or SimpleNamespace(__path__=[]))
+    monkeypatch.setattr(importlib.util, "find_spec", sys.modules.get)
+    names = {"importlib": importlib, "Path": Path, "runs": Path("runs"), "config": experiments.DIGITS}
+    exec(source("infogan_mnist.ipynb", "code-05"), names)
+    assert mounted == ["/content/drive"]
+    assert names["folder"] == Path("/content/drive/MyDrive/infogan-jax/digits-s0")
+
+
 @pytest.mark.parametrize(
     ("backend", "experiment"), [("cpu", "digits"), ("gpu", "mnist-invariant"), ("tpu", "mnist-invariant")]
 )
