@@ -7,8 +7,10 @@ the last fifth of the looks is larger than that of the second: a look in a save 
 """
 
 import argparse
+import contextlib
 import ctypes
 import gc
+import io
 import os
 import sys
 import tempfile
@@ -124,7 +126,9 @@ def main() -> int:
         watcher = threading.Thread(target=watch)
         watcher.start()
         began = time.monotonic()
-        status = cli.train(["digits", "--run-dir", str(run), "--train.steps", str(options.steps)])
+        # Where it lies is nobody's business: the folder goes with this process.
+        with contextlib.redirect_stdout(io.StringIO()):
+            status = cli.train(["digits", "--run-dir", str(run), "--train.steps", str(options.steps)])
         over.set()
         watcher.join()
         gc.collect()
