@@ -52,7 +52,8 @@ class Options:
     rounds: int = 5
     """Times that each product is timed."""
     repeats: int = 5
-    """Times that a product is made in a call: on an accelerator so many that starting it doesn't count."""
+    """Times that a product or an update is made in a call: on an accelerator so many that its start doesn't
+    count."""
     json: Path | None = None
     """Where the numbers are written."""
 
@@ -149,8 +150,8 @@ def compile_product(product: Product, count: int) -> Callable[[], Any]:
     return lambda: run(b if right else a)
 
 
-def compile_adam(size: int) -> Callable[[], Any]:
-    """Adam's update of a vector, in place."""
+def compile_adam(size: int, count: int = 1) -> Callable[[], Any]:
+    """Adam's update of a vector, in place, so many times in one call."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -163,11 +164,14 @@ def compile_adam(size: int) -> Callable[[], Any]:
         updates, opt = tx.update(grads, opt, params)
         return optax.apply_updates(params, updates), opt
 
-    update = jax.jit(update, donate_argnums=(0, 1))
+    def repeated(state: Any, grads: Any) -> Any:
+        return jax.lax.fori_loop(0, count, lambda _, state: update(*state, grads), state)
+
+    repeated = jax.jit(repeated, donate_argnums=0)
 
     def run() -> Any:
         nonlocal state
-        state = update(*state, grads)
+        state = repeated(state, grads)
         return state[0]
 
     return run
@@ -216,7 +220,7 @@ def main() -> None:
         table.add_row(shape, str(count), f"{each:.2f}", f"{product.flops / each / 1e6:.1f}")
         numbers.append({**product._asdict(), "count": count, "ms": each})
     size = weights(config)
-    adam = 1e3 * _seconds(compile_adam(size), options.rounds)
+    adam = 1e3 * _seconds(compile_adam(size, options.repeats), options.rounds) / options.repeats
     total = sum(p.flops * n for p, n in products(config).items())
     # Adam reads the gradient, the weights and two averages, and writes the last three: 4 bytes each.
     bandwidth = 7 * 4 * size / adam / 1e6

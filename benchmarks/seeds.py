@@ -8,6 +8,7 @@ the runs take their steps in turn, on an accelerator at once; `--stacked True` o
 
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -86,6 +87,10 @@ def main() -> None:
         rounds=options.rounds,
     )
     config = EXPERIMENTS[options.set_up]
+    if not isinstance(config, InfoGANConfig):
+        sys.exit(f"--set-up {options.set_up}: it must be an InfoGAN's")
+    if not options.seeds:
+        sys.exit("--seeds is empty: name one count or more")
     config = replace(config, train=replace(config.train, batch=options.batch))
     calls = {count: prepare(config, count, options) for count in options.seeds}
     seconds: dict[int, list[float]] = {count: [] for count in calls}

@@ -252,14 +252,18 @@ def _together(options: _TrainOptions, call: Callable[[], T]) -> T:
 
 def _checked(
     options: _TrainOptions, argv: list[str], experiment: str | None, *, resume: bool
-) -> tuple[list[Run], "list[jax.Device]"]:
+) -> tuple[list[Run], "Sequence[jax.Device]"]:
     """The runs and their devices; refuses what is wrong with them before anything is written or loaded."""
     runs = _resumed(options, argv, experiment) if resume else _new(options)
-    runs = prepared(runs, profile=options.profile, wandb=options.wandb)
-    devices = _devices(runs[0].config, options.require_accelerator)
+    found = prepared(
+        runs,
+        lambda config: _devices(config, options.require_accelerator),
+        profile=options.profile,
+        wandb=options.wandb,
+    )
     if options.compilation_cache:
         _cache_compilations()
-    return runs, devices
+    return found
 
 
 def _hold(runs: list[Run], held: ExitStack) -> None:

@@ -251,9 +251,8 @@ def _train(
 ) -> tuple[list[Training], dict[Path, NonFiniteError]]:
     """Trains runs that differ in their seeds, once all that they need is there."""
     profile = Path(profile) if profile else None
-    runs = prepared(runs, profile=profile, wandb=wandb)
-    config, devices = runs[0].config, jax.local_devices()
-    check_batch(config.train, devices)
+    runs, devices = prepared(runs, _local_devices, profile=profile, wandb=wandb)
+    config = runs[0].config
     dataset = sources.load(config.data)
     memory.check(config, dataset.train.images, devices, len(runs) if together else 1)
     console = Console(stderr=True, quiet=not progress)
@@ -266,6 +265,12 @@ def _train(
             groups, dataset, devices, tell=tell, console=console, profile=profile, wandb=wandb
         )
     return [_trained(run, stopped, failed) for run in runs if run_folder.steps(run.folder)], failed
+
+
+def _local_devices(config: Config) -> list[jax.Device]:
+    devices: list[jax.Device] = jax.local_devices()
+    check_batch(config.train, devices)
+    return devices
 
 
 def _trained(run: Run, stopped: signal.Signals | None, failed: Mapping[Path, NonFiniteError]) -> Training:

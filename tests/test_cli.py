@@ -14,7 +14,7 @@ from PIL import Image
 from infogan_jax import cli
 from infogan_jax import config as configuration
 from infogan_jax.experiments import EXPERIMENTS
-from infogan_jax.training import loop, memory
+from infogan_jax.training import loop, memory, preparation
 
 ROOT = Path(__file__).parents[1]
 SMALL_CROPS = "--data.folder photographs --data.crop 160 --low-crop 4"
@@ -73,6 +73,13 @@ def test_a_seed_that_was_not_begun_starts_anew_beside_those_that_go_on(tmp_path,
     Path("runs/digits/s1/checkpoints/20/run/run.json").write_text(json.dumps({"config": other}))
     assert cli.train(["--seeds", "0", "1", *options]) == 2
     assert "runs/digits/s1 and runs/digits/s0 differ in --model.dtype" in capsys.readouterr().err
+
+
+def test_devices_are_looked_at_before_weights_are_read(monkeypatch, tmp_path, capsys, assert_refused):
+    monkeypatch.setattr(preparation, "check_arrays", lambda run: pytest.fail("JAX was started"))
+    monkeypatch.chdir(tmp_path)
+    status = cli.train(["--require-accelerator", "--no-compilation-cache"])
+    assert_refused(status, capsys.readouterr(), "JAX finds only the CPU")
 
 
 def test_a_seed_that_diverges_leaves_the_others_to_go_on(tmp_path, monkeypatch, capsys):

@@ -1,9 +1,10 @@
 """What is wrong with a training that is asked for, found before anything is written or takes long."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infogan_jax.config import (
     AutoencoderConfig,
@@ -22,6 +23,9 @@ from infogan_jax.images import SMALLEST_COMPARED
 from infogan_jax.networks.tables import SuperResolution
 from infogan_jax.training import run_folder
 from infogan_jax.training.run_folder import Run
+
+if TYPE_CHECKING:
+    import jax
 
 # What a resumed run may change: none of these alters what a step computes.
 MAY_CHANGE = {
@@ -131,19 +135,27 @@ def check_holds_runs(folder: Path) -> None:
         raise UserError(f"{folder} is a run itself: name another folder for those of --seeds")
 
 
-def prepared(runs: Sequence[Run], *, profile: Path | None, wandb: str | None) -> list[Run]:
+def prepared(
+    runs: Sequence[Run],
+    find_devices: Callable[[Config], "Sequence[jax.Device]"],
+    *,
+    profile: Path | None,
+    wandb: str | None,
+) -> tuple[list[Run], "Sequence[jax.Device]"]:
     """The runs, ready to be trained, once it is sure that nothing is wrong with what they need.
 
     Args:
         runs: those of one training, which differ in their seeds.
+        find_devices: gives the devices to train a configuration on, or refuses those that there are.
         profile: a folder for a profile of the program's second call.
         wandb: a project of Weights & Biases that shows the runs.
 
     Returns:
-        The runs, their configurations noting which weights of a feature network they use.
+        The runs, their configurations noting which weights of a feature network they use, and the devices.
 
     Raises:
-        UserError: a setting, the data set, an earlier run or a package that they need is not as it must be.
+        UserError: a setting, the data set, a device, an earlier run or a package that they need is not as it
+            must be.
     """
     for run in runs:
         validate(run.config)
@@ -155,12 +167,14 @@ def prepared(runs: Sequence[Run], *, profile: Path | None, wandb: str | None) ->
     from infogan_jax.training import memory
 
     memory.check_data(sources.nbytes(data), sources.fewer(data))
+    # Before weights are read: that starts JAX.
+    devices = find_devices(runs[0].config)
     runs = [check_arrays(run) for run in runs]
     if wandb is not None:
         from infogan_jax.training.writers import wandb_module
 
         wandb_module()
-    return runs
+    return runs, devices
 
 
 def _check_profile(runs: Sequence[Run], profile: Path) -> None:
