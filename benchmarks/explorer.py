@@ -64,7 +64,8 @@ class Options:
 def measure(options: Options) -> dict[str, list[float]]:
     """Milliseconds of each first picture and each move."""
     found: dict[str, list[float]] = {"first picture": [], "move": []}
-    with tempfile.TemporaryDirectory() as folder:
+    # What Chromium starts may write a moment longer than Chromium itself is there.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         browser = Browser(Path(folder))
         try:
             browser.call("Page.addScriptToEvaluateOnNewDocument", source=FIRST)
