@@ -126,7 +126,7 @@ def main() -> int:
         watcher = threading.Thread(target=watch)
         watcher.start()
         began = time.monotonic()
-        # Where it lies is nobody's business: the folder goes with this process.
+        # It tells where the run and its report lie, and both go with this study.
         with contextlib.redirect_stdout(io.StringIO()):
             status = cli.train(["digits", "--run-dir", str(run), "--train.steps", str(options.steps)])
         over.set()

@@ -63,8 +63,8 @@ def flops_of_step(
 ) -> float:
     """The operations of one step on all devices.
 
-    A program's own count where its compiler gives one before it compiles, as on a CPU. Accelerators' don't,
-    and count no product that a library makes: there they are those of `products`.
+    A program's own count where its compiler gives one before it compiles, as on a CPU. Accelerators' don't:
+    there they are those of `products`.
 
     Args:
         program: the pmapped steps.
