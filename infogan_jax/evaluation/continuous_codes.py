@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from scipy.stats import spearmanr
 
-from infogan_jax.codes import Uniform
+from infogan_jax.codes import Categorical, Uniform
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.evaluation.extrapolation import path_length, rank_correlation
 from infogan_jax.evaluation.inference import generate_images
@@ -40,14 +40,17 @@ def measure_continuous_codes(config: InfoGANConfig, state: State) -> dict[str, M
     Returns:
         For each uniform code by name, under "path_length" how far the image goes per unit of the code,
         "below", "inside" and "above" the trained range. Of strokes also, under "angle" and "width", the
-        principal axis's and the bounding box's: "rank_correlation" with the code over random images, and
-        "traversal", the mean rank correlation along traversals, in the same three parts and as a whole.
+        principal axis's and the bounding box's: "rank_correlation" with the code over random images,
+        "within_categories", the same over those of one category of the first categorical code, a mean over
+        the categories (a one is narrower than a zero whatever the code says), and "traversal", the mean rank
+        correlation along traversals, in the same three parts and as a whole.
     """
     uniform = {name: code for name, code in config.codes.named.items() if isinstance(code, Uniform)}
     key = sample_key(state.key, _PICTURE)
     draw = config.codes.sample(key, _DRAWS)
     strokes = _shows_strokes(config)
     drawn = stroke_geometry(_images(config, state, draw)) if strokes and uniform else None
+    groups = _categories(config, draw)
     measured: dict[str, Metrics] = {}
     for name, code in uniform.items():
         middle, half = (code.low + code.high) / 2, (code.high - code.low) / 2
@@ -65,11 +68,23 @@ def measure_continuous_codes(config: InfoGANConfig, state: State) -> dict[str, M
             along = getattr(flat, what).reshape(grid.shape[:2])
             if what == "angle":
                 along = np.unwrap(along, period=np.pi, axis=0)
+            drawn_code, drawn_measure = np.asarray(draw[name]), getattr(drawn, what)
+            within = [_spearman(drawn_code[group], drawn_measure[group]) for group in groups]
             measured[name][what] = {
-                "rank_correlation": rounded(_spearman(np.asarray(draw[name]), getattr(drawn, what))),
+                "rank_correlation": rounded(_spearman(drawn_code, drawn_measure)),
+                "within_categories": rounded(np.mean(within)),
                 "traversal": _rounded(rank_correlation(values, along, trained=trained)),
             }
     return measured
+
+
+def _categories(config: InfoGANConfig, draw: dict[str, Array]) -> list[np.ndarray]:
+    """The places of the images of each category of the first categorical code; without one, of all."""
+    for name, code in config.codes.named.items():
+        if isinstance(code, Categorical):
+            category = np.asarray(draw[name])
+            return [np.flatnonzero(category == k) for k in range(code.categories)]
+    return [np.arange(_DRAWS)]
 
 
 def _shows_strokes(config: InfoGANConfig) -> bool:
@@ -95,6 +110,7 @@ def strokes(measured: dict[str, Metrics]) -> dict[str, Metrics]:
             summary[what] = {
                 "code": code,
                 "rank_correlation": abs(follows["rank_correlation"]),
+                "within_categories": abs(follows["within_categories"]),
                 "traversal": abs(follows["traversal"]["inside"] or 0.0),
             }
     return summary
@@ -115,7 +131,8 @@ def results(measured: dict[str, Metrics]) -> list[tuple[str, str, str]]:
                     told,
                     f"{name}: {number(along['inside'])}",
                     f"mean rank correlation of the {what} along traversals inside the trained range; "
-                    f"below it {number(along['below'])}, above it {number(along['above'])}",
+                    f"below it {number(along['below'])}, above it {number(along['above'])}; over random "
+                    f"images of one category {number(found[1]['within_categories'])}",
                 )
             )
     for name, metrics in measured.items():

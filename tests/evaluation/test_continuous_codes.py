@@ -52,6 +52,22 @@ def test_what_each_code_does_is_found(config):
     assert 0 < paths["c2"]["above"] < 0.7 * paths["c2"]["inside"]
 
 
+def test_what_a_category_does_by_itself_is_taken_out(config, monkeypatch):
+    def turned_by_the_category_too(config, state, draw):
+        turned = 0.1 * np.asarray(draw["c2"]) + np.asarray(draw["c1"])
+        return bars(config, state, draw | {"c2": turned - 1.5})
+
+    monkeypatch.setattr(continuous_codes, "generate_images", turned_by_the_category_too)
+    turned = measure_continuous_codes(config, State)["c2"]["angle"]
+    assert abs(turned["rank_correlation"]) < 0.4
+    # The first and the last category are where the bar no longer turns by much.
+    assert abs(turned["within_categories"]) > 0.9
+    without = dataclasses.replace(CODES, codes=CODES.codes[1:])
+    measured = measure_continuous_codes(dataclasses.replace(config, codes=without), State)
+    for one in measured.values():
+        assert one["angle"]["within_categories"] == one["angle"]["rank_correlation"]
+
+
 def test_only_strokes_have_angles(config):
     config = dataclasses.replace(config, data=Data("folder", "mnist"))
     measured = measure_continuous_codes(config, State)
