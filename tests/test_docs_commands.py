@@ -56,6 +56,7 @@ OF_EXTRAS = {
     ".onnx": "onnx",
     "benchmarks/limits.py": "torch",
     "benchmarks/peers.py": "torch",
+    "benchmarks/scenes.py": "--scenes heads --images 128 --rounds 1",
     "benchmarks/seeds.py": "torch",
 }
 """The packages that a part of the command lines needs beside the usual ones."""
@@ -120,7 +121,9 @@ SMALLER_STUDIES = {
     "benchmarks/peers.py": "--batch 2 --steps 1 --rounds 1 --beside eager",
     "benchmarks/reductions.py": "--batch 4",
     "benchmarks/scaling.py": "--batch 4 8 --images 50 100 --steps 10 20 --devices 1 2 --width 0.25 0.5",
+    "benchmarks/scenes.py": "--scenes heads --images 128 --rounds 1",
     "benchmarks/seeds.py": "--batch 2 --steps 1 --rounds 1",
+    "benchmarks/set_ups.py": "--batch 2 --steps 1 --rounds 1",
     "benchmarks/startup.py": "--batch 2 --rounds 1",
     "benchmarks/superresolution.py": "--batch 1 --steps 1 --rounds 1",
     "docs/studies/agreement.py": "--steps 6",

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import statistics
 
 import jax
 import overhead
@@ -29,6 +30,36 @@ def test_input(monkeypatch, tmp_path, capsys):
     assert len(numbers["ratio_by_round"]) == 3 and min(numbers["ratio_by_round"]) > 0
     assert numbers["images"] == 20
     assert "streamed by grain" in capsys.readouterr().out
+
+
+def test_scenes(monkeypatch, tmp_path, capsys, tiny_config):
+    heads = EXPERIMENTS["heads"]
+    tiny = dataclasses.replace(tiny_config, experiment="heads", data=heads.data, train=heads.train)
+    monkeypatch.setitem(EXPERIMENTS, "heads", tiny)
+    counts = ("--images", 128, "--rounds", 2)
+    call(monkeypatch, "scenes", "--scenes", "heads", *counts, "--json", tmp_path / "a.json")
+    numbers = json.loads((tmp_path / "a.json").read_text())["heads"]
+    assert len(numbers["rendering"]) == len(numbers["step"]) == 2
+    of_one = [statistics.median(numbers[task]) for task in ("rendering", "step")]
+    rendering, training = heads.data.render * of_one[0], heads.train.steps * of_one[1]
+    assert numbers["share"] == pytest.approx(rendering / (rendering + training)) and 0 < numbers["share"] < 1
+    assert f"{numbers['share']:.2%}" in capsys.readouterr().out
+
+
+def test_a_scene_that_is_not_there(monkeypatch):
+    with pytest.raises(SystemExit, match="--scenes mnist: each must be one of sprites, heads, seats"):
+        call(monkeypatch, "scenes", "--scenes", "mnist")
+
+
+def test_set_ups(monkeypatch, tmp_path, capsys):
+    words = ("--set-ups", "digits", "--batch", 4, "--steps", 1, "--rounds", 2)
+    call(monkeypatch, "set_ups", *words, "--json", tmp_path / "a.json")
+    numbers = json.loads((tmp_path / "a.json").read_text())
+    times = numbers["milliseconds_per_step"]["digits"]
+    assert len(times) == 2 and min(times) > 0 and numbers["batch"] == 4
+    assert "1.00" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="--set-ups masks: it must be an InfoGAN experiment"):
+        call(monkeypatch, "set_ups", "--set-ups", "digits", "masks")
 
 
 def test_startup(monkeypatch, tmp_path, capsys):

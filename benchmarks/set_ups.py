@@ -1,0 +1,81 @@
+"""Times the training steps of several experiments in turn: what does the difference between them cost?
+
+python benchmarks/set_ups.py --set-ups mnist mnist-invariant --json set_ups.json
+"""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import machine
+import tyro
+from rich.console import Console
+from rich.table import Table
+from sides import Job, median_min_max, prepare_ours, ratios
+
+from infogan_jax.config import InfoGANConfig
+from infogan_jax.experiments import EXPERIMENTS
+
+
+@dataclass(frozen=True)
+class Options:
+    """Times each experiment's training step."""
+
+    set_ups: tuple[str, ...] = ("mnist", "mnist-invariant")
+    """InfoGAN experiments; the others are told as multiples of the first."""
+    batch: int = 128
+    """Images in a step."""
+    steps: int = 5
+    """Training steps that one time is the mean of."""
+    rounds: int = 5
+    """Times that each is timed."""
+    json: Path | None = None
+    """Where the numbers are written."""
+
+
+def measure(options: Options) -> dict[str, list[float]]:
+    """Milliseconds of a step of each experiment, by round."""
+    work = {
+        name: prepare_ours(Job(name, options.batch, options.steps, options.rounds)).steps
+        for name in options.set_ups
+    }
+    for steps in work.values():
+        steps()  # Compiles.
+    found: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(options.rounds):
+        for name, steps in work.items():
+            started = time.perf_counter()
+            steps()
+            found[name].append(1e3 * (time.perf_counter() - started) / options.steps)
+    return found
+
+
+def main() -> None:
+    """Times them in turn, in one process."""
+    options = tyro.cli(Options, description=__doc__)
+    for name in options.set_ups:
+        machine.check(name, least={"batch": 2}, **vars(options))
+        if not isinstance(EXPERIMENTS[name], InfoGANConfig):
+            sys.exit(f"--set-ups {name}: it must be an InfoGAN experiment")
+    found = measure(options)
+    first = options.set_ups[0]
+    table = Table(title=f"One step, batch {options.batch}")
+    for heading in ("experiment", "ms / step", "min", "max", f"over {first}", "min", "max"):
+        table.add_column(heading, justify="left" if heading == "experiment" else "right")
+    for name, times in found.items():
+        over = ratios(times, found[first])
+        table.add_row(name, *median_min_max(times, ".4g"), *median_min_max(over, ".2f"))
+    console = Console(width=110)
+    console.print(table)
+    circumstances = machine.circumstances("jax") | {"device": jax.local_devices()[0].device_kind}
+    console.print(machine.told(circumstances))
+    if options.json:
+        numbers = {"milliseconds_per_step": found, "batch": options.batch, "steps": options.steps}
+        options.json.write_text(json.dumps(numbers | circumstances, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
