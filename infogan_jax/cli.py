@@ -111,6 +111,9 @@ class _EvalOptions:
     folder: Path | None = None
     """Measure a super-resolver's run on all images in this folder, of high resolution, in place of those held
     out from its own: eval/on-NAME/metrics.json and crops.png in the run's folder."""
+    features: tuple[str, ...] = ()
+    """Compare an InfoGAN's images with test images by these too, beside pixels: another run's folder, of
+    whose D the trunk is taken; a file of VGG19's weights; or efficientnet-lite0 (extra `features`)."""
     out: Path | None = None
     """The page about several runs (comparison.html by default), or the folder for --images (eval/images in
     the run's folder), in which no file is ever replaced."""
@@ -120,7 +123,7 @@ class _EvalOptions:
     @property
     def of_one_run(self) -> list[str]:
         """The options given that mean something for one run only."""
-        names = ("step", "export", "images", "folder")
+        names = ("step", "export", "images", "folder", "features")
         return [name for name in names if getattr(self, name) not in (None, ())]
 
 
@@ -216,7 +219,7 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
             if done:
                 _measure_all(done, options.folder, dataset, options.wandb)
         elif processes.first() and not failed:
-            _measure(options.folder, None, dataset, options.wandb)
+            _measure(options.folder, None, dataset, wandb=options.wandb)
     return 1 if failed else 0
 
 
@@ -429,7 +432,7 @@ def _evaluate(argv: list[str]) -> int:
         return _measure_on(options.folder, run_dir, options.step)
     if several:
         return _measure_all(several, run_dir, None)
-    return _measure(run_dir, options.step, None)
+    return _measure(run_dir, options.step, None, features=options.features)
 
 
 def _enlarge(options: _EvalOptions, run_dir: Path) -> int:
@@ -468,10 +471,18 @@ def _compare(options: _EvalOptions) -> int:
     return 0
 
 
-def _measure(run_dir: Path, step: int | None, dataset: Dataset | None, wandb: str | None = None) -> int:
+def _measure(
+    run_dir: Path,
+    step: int | None,
+    dataset: Dataset | None,
+    *,
+    features: Sequence[str] = (),
+    wandb: str | None = None,
+) -> int:
     from infogan_jax.evaluation.evaluate import evaluate
 
-    for line in evaluate(run_dir, step=step, dataset=dataset, wandb=wandb).headline:
+    measured = evaluate(run_dir, step=step, dataset=dataset, features=features, wandb=wandb)
+    for line in measured.headline:
         print(line)
     for page in ("report", "explorer"):
         if (run_dir / f"{page}.html").exists():
@@ -482,7 +493,7 @@ def _measure(run_dir: Path, step: int | None, dataset: Dataset | None, wandb: st
 def _draw_figures(argv: list[str]) -> int:
     description = (
         "Draws the InfoGAN paper's figures from runs: L_I against the step where a plain GAN is among them "
-        "(Fig. 1), and what each code does in every other (Figs. 2 to 6)."
+        "(Fig. 1), and what each code does (Figs. 2 to 6)."
     )
     options = parse(_FigureOptions, argv, f"{program()} figures", description)
     if not options.run_dirs:

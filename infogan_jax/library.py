@@ -285,12 +285,20 @@ def _trained(run: Run, stopped: signal.Signals | None, failed: Mapping[Path, Non
     )
 
 
-def evaluate(run_dir: str | Path, *, step: int | None = None, wandb: str | None = None) -> Evaluation:
+def evaluate(
+    run_dir: str | Path,
+    *,
+    step: int | None = None,
+    features: Sequence[str | Path] = (),
+    wandb: str | None = None,
+) -> Evaluation:
     """Measures a run's checkpoint and writes its report, as `eval.py` does.
 
     Args:
         run_dir: the run's folder.
         step: which checkpoint; the newest by default.
+        features: what an InfoGAN's images are compared with test images by, beside pixels: other runs'
+            folders, of whose D the trunk is taken, files of VGG19's weights, or "efficientnet-lite0".
         wandb: a project of Weights & Biases that shows numbers and pictures too.
 
     Returns:
@@ -301,7 +309,7 @@ def evaluate(run_dir: str | Path, *, step: int | None = None, wandb: str | None 
     """
     folder = Path(run_dir)
     _check_measurable(folder, wandb)
-    measured = measuring.evaluate(folder, step=step, wandb=wandb)
+    measured = measuring.evaluate(folder, step=step, features=list(map(str, features)), wandb=wandb)
     explorer = folder / "explorer.html"
     return Evaluation(
         metrics=measured.metrics,

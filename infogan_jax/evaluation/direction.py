@@ -14,8 +14,8 @@ _HIGHER = (
     "recovery.*.best_code_*",
     "mutual_information.*",
     "strokes.*",
-    "realism.precision",
-    "realism.recall",
+    "realism.*.precision",
+    "realism.*.recall",
     "y_psnr.super_resolved",
     "y_ssim.super_resolved",
 )
@@ -27,8 +27,8 @@ _LOWER = (
     "errors_per_pixel.*",
     "pixel_error_rate",
     "edge_placement_error.*",
-    "realism.frechet_distance",
-    "realism.kernel_distance",
+    "realism.*.frechet_distance",
+    "realism.*.kernel_distance",
     "*_distance.super_resolved",
 )
 

@@ -1,14 +1,16 @@
 """Measures a run's checkpoint; writes `eval/metrics.json`, `eval/*.png`, `report.html`, `explorer.html`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from infogan_jax.config import AutoencoderConfig, Config, InfoGANConfig, SuperResolutionConfig, to_json
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.evaluation import autoencoder, infogan, superresolution
+from infogan_jax.errors import UserError
+from infogan_jax.evaluation import autoencoder, image_features, infogan, superresolution
 from infogan_jax.evaluation.explorer import write_explorer
 from infogan_jax.evaluation.report import Measurement, write_report
 from infogan_jax.experiments import command_line
@@ -26,7 +28,12 @@ _MEASURES: dict[type[Config], Callable[..., Measurement]] = {
 
 
 def evaluate(
-    run_dir: Path, *, step: int | None = None, dataset: Dataset | None = None, wandb: str | None = None
+    run_dir: Path,
+    *,
+    step: int | None = None,
+    dataset: Dataset | None = None,
+    features: Sequence[str] = (),
+    wandb: str | None = None,
 ) -> Measurement:
     """Measures one checkpoint of a run; the same checkpoint gives the same metrics, to the byte.
 
@@ -34,22 +41,31 @@ def evaluate(
         run_dir: the run's folder.
         step: which checkpoint; the newest by default.
         dataset: the run's data set, where it is loaded already.
+        features: what an InfoGAN's images are compared with test images by, beside pixels, each as
+            `image_features.find` takes it.
         wandb: a project of Weights & Biases that shows numbers and pictures too, as TensorBoard does.
 
     Returns:
         The measurement; its metrics are what `eval/metrics.json` holds.
 
     Raises:
-        UserError: the folder holds no such checkpoint, or the run's data set is not there.
+        UserError: the folder holds no such checkpoint, or the run's data set or features are not there or not
+            of use for it.
     """
     step = run_folder.find_step(run_dir, step)
     config, state = restore(run_dir, step)
+    measure = _MEASURES[type(config)]
+    if features:
+        if not isinstance(config, InfoGANConfig):
+            raise UserError(f"--features is for runs of an InfoGAN; {run_dir} is one of {config.experiment}")
+        found = [image_features.find(each, config.networks.image_shape) for each in features]
+        measure = partial(measure, features=found)
     if dataset is None:
         dataset = sources.load(config.data)
     folder = run_dir / "eval"
     folder.mkdir(exist_ok=True)
     records = [record for record in read_records(run_dir) if record["step"] <= step]
-    measured = _MEASURES[type(config)](config, state, dataset, records, folder)
+    measured = measure(config, state, dataset, records, folder)
     run = {"experiment": config.experiment, "seed": config.seed, "step": step}
     measured = measured._replace(metrics=run | measured.metrics)
     title = f"{config.experiment}, seed {config.seed}"

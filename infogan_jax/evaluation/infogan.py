@@ -1,5 +1,6 @@
 """What an InfoGAN's checkpoint is measured by: its categories against classes, L_I, and pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.evaluation import clustering, continuous_codes, factors, figures, realism
 from infogan_jax.evaluation.curves import training_curves
+from infogan_jax.evaluation.image_features import ImageFeatures
 from infogan_jax.evaluation.inference import estimate_information, generate_images, read_codes
 from infogan_jax.evaluation.report import Measurement, Metrics, Picture, rounded
 from infogan_jax.images import save_png, tile, to_uint8
@@ -28,7 +30,12 @@ _MOST_CLASSES = 100
 
 
 def measure(
-    config: InfoGANConfig, state: State, dataset: Dataset, records: list[Record], folder: Path
+    config: InfoGANConfig,
+    state: State,
+    dataset: Dataset,
+    records: list[Record],
+    folder: Path,
+    features: Sequence[ImageFeatures] = (),
 ) -> Measurement:
     """Measures a trained InfoGAN.
 
@@ -38,6 +45,7 @@ def measure(
         dataset: the run's data set.
         records: the training's log.
         folder: where the pictures go.
+        features: what generated images are compared with test images by, beside pixels.
 
     Returns:
         The measurement. Measures that need labels or a categorical code are None without them.
@@ -60,7 +68,7 @@ def measure(
         },
         "prior_entropy": {name: rounded(h) for name, h in entropy.items()},
         "continuous_codes": continuous_codes.measure_continuous_codes(config, state),
-        "realism": realism.measure_realism(config, state, dataset),
+        "realism": realism.measure_realism(config, state, dataset, features),
     }
     metrics["strokes"] = continuous_codes.strokes(metrics["continuous_codes"])
     pictures = _generated(config, state, folder) + pictures

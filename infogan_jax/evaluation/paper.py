@@ -16,10 +16,13 @@ from infogan_jax.training.logging import read_records
 
 
 def draw_figures(folders: Sequence[Path], out: Path) -> list[Path]:
-    """Draws Fig. 1 where a plain GAN is among the runs, and the manipulations of Figs. 2 to 6 of each other.
+    """Draws Fig. 1 where a plain GAN is among the runs, and the manipulations of Figs. 2 to 6 of each run.
+
+    Fig. 2 (b) is a plain GAN's: its code moves what it happens to. Of the runs in Fig. 1 only those that have
+    been measured have a picture of their codes.
 
     Args:
-        folders: runs' folders, or folders that hold runs. A run whose codes are shown has been measured.
+        folders: runs' folders, or folders that hold runs. A run that is not in Fig. 1 has been measured.
         out: where the pictures go; made where it isn't there.
 
     Returns:
@@ -28,7 +31,10 @@ def draw_figures(folders: Sequence[Path], out: Path) -> list[Path]:
     Raises:
         UserError: a folder holds no run of an InfoGAN, or a run hasn't been measured.
     """
-    runs = [run for folder in folders for run in _runs(folder)]
+    # A folder and a run in it may both be named.
+    runs = list(
+        {run.resolve(): (run, config) for folder in folders for run, config in _runs(folder)}.values()
+    )
     plain = [(run, config) for run, config in runs if config.objective.plain_gan]
     trained = [(run, config) for run, config in runs if not config.objective.plain_gan]
     compared: list[tuple[Path, InfoGANConfig]] = []
@@ -39,7 +45,8 @@ def draw_figures(folders: Sequence[Path], out: Path) -> list[Path]:
             raise UserError("the plain GANs are of more than one kind: draw Fig. 1 of each kind by itself")
         compared = [(run, config) for run, config in trained if _without_bound(config) == like]
         trained = [(run, config) for run, config in trained if _without_bound(config) != like]
-    grids = [(config, _traversals(run, config)) for run, config in trained]
+    in_figure_1 = [(run, config) for run, config in compared + plain if _measured(run, config)]
+    grids = [(config, _traversals(run, config)) for run, config in trained + in_figure_1]
     names = [f"{config.experiment}-s{config.seed}" for config, _ in grids]
     for name in names:
         if names.count(name) > 1:
@@ -91,11 +98,18 @@ def _curves(runs: Sequence[tuple[Path, InfoGANConfig]]) -> list[tuple[np.ndarray
     return curves
 
 
+def _pictures(run: Path, config: InfoGANConfig) -> list[Path]:
+    return [run / "eval" / f"traversal-{name}.png" for name in config.codes.named]
+
+
+def _measured(run: Path, config: InfoGANConfig) -> bool:
+    return all(path.exists() for path in _pictures(run, config))
+
+
 def _traversals(run: Path, config: InfoGANConfig) -> list[Path]:
-    paths = [run / "eval" / f"traversal-{name}.png" for name in config.codes.named]
-    if not all(path.exists() for path in paths):
+    if not _measured(run, config):
         raise UserError(f"{run} has not been measured: run `eval.py {run}` first")
-    return paths
+    return _pictures(run, config)
 
 
 def _side_by_side(path: Path, pictures: Sequence[Path]) -> None:

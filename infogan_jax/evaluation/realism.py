@@ -1,10 +1,13 @@
 """How far generated images are from held-out real ones."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.evaluation.distances import frechet_distance, kernel_distance
+from infogan_jax.evaluation.image_features import PIXELS, ImageFeatures
 from infogan_jax.evaluation.inference import generate_images
 from infogan_jax.evaluation.precision_recall import precision_recall
 from infogan_jax.evaluation.report import Metrics, rounded
@@ -24,20 +27,24 @@ _DRAW = 1002
 """Of the keys of pictures: one that no picture has."""
 
 
-def measure_realism(config: InfoGANConfig, state: State, dataset: Dataset) -> Metrics | None:
-    """Distances, precision and recall between generated and test images, on pixels in [0, 1].
+def measure_realism(
+    config: InfoGANConfig, state: State, dataset: Dataset, features: Sequence[ImageFeatures] = ()
+) -> Metrics | None:
+    """Distances, precision and recall between generated and test images, on pixels and by other features.
 
-    On pixels these numbers compare runs on one data set; they are not the FID, whose features are an
-    Inception network's.
+    These numbers compare runs on one data set by the same features; they are not the FID, whose features are
+    an Inception network's.
 
     Args:
         config: the run's configuration.
         state: the trained state.
         dataset: the run's data set.
+        features: what they are compared by, beside pixels.
 
     Returns:
-        "features" and "examples", which say what was compared; "frechet_distance", "kernel_distance" with its
-        "kernel_standard_error", "precision" and "recall". None where there are fewer than 20 test images.
+        For each features by name "told", what they are, and "examples", the number of either set;
+        "frechet_distance", "kernel_distance" with its "kernel_standard_error", "precision" and "recall". None
+        where there are fewer than 20 test images.
     """
     images = dataset.test.images
     if len(images) < _FEWEST:
@@ -46,12 +53,16 @@ def measure_realism(config: InfoGANConfig, state: State, dataset: Dataset) -> Me
     chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:EXAMPLES])
     draw = config.codes.sample(sample_key(state.key, _DRAW), len(chosen))
     made = to_uint8(generate_images(config, state, draw), *config.networks.image_range)
-    real, generated = (x.reshape(len(x), -1).astype(np.float32) / 255 for x in (images[chosen], made))
-    kernel = kernel_distance(real, generated, subset_size=len(chosen) // _SUBSETS)
+    return {each.name: _compare(each, images[chosen], made) for each in (PIXELS, *features)}
+
+
+def _compare(features: ImageFeatures, images: np.ndarray, made: np.ndarray) -> Metrics:
+    real, generated = features.of(images), features.of(made)
+    kernel = kernel_distance(real, generated, subset_size=len(real) // _SUBSETS)
     shares = precision_recall(real, generated, neighbours=_NEIGHBOURS)
     return {
-        "features": "pixels",
-        "examples": len(chosen),
+        "told": features.told,
+        "examples": len(real),
         "frechet_distance": rounded(frechet_distance(real, generated)),
         "kernel_distance": rounded(kernel.mean),
         "kernel_standard_error": rounded(kernel.standard_error),
@@ -62,13 +73,18 @@ def measure_realism(config: InfoGANConfig, state: State, dataset: Dataset) -> Me
 
 def results(metrics: Metrics | None) -> list[tuple[str, str, str]]:
     """The report's rows: name, value, meaning."""
-    if metrics is None:
-        return []
-    of = f"of {metrics['examples']:,} generated and as many test images, on pixels"
-    error = metrics["kernel_standard_error"]
-    return [
-        ("Fréchet distance", f"{metrics['frechet_distance']:.2f}", f"{of}; not the FID"),
-        ("Kernel distance", f"{metrics['kernel_distance']:.4f}", f"{of}; standard error {error:.4f}"),
-        ("Precision", f"{metrics['precision']:.2f}", "share of generated images that lie among real ones"),
-        ("Recall", f"{metrics['recall']:.2f}", "share of real images that lie among generated ones"),
-    ]
+    rows = []
+    for found in (metrics or {}).values():
+        of = f"of {found['examples']:,} generated and as many test images, {found['told']}"
+        error = found["kernel_standard_error"]
+        rows += [
+            ("Fréchet distance", f"{found['frechet_distance']:.2f}", f"{of}; not the FID"),
+            ("Kernel distance", f"{found['kernel_distance']:.4f}", f"{of}; standard error {error:.4f}"),
+            (
+                "Precision",
+                f"{found['precision']:.2f}",
+                f"share of generated among real ones, {found['told']}",
+            ),
+            ("Recall", f"{found['recall']:.2f}", f"share of real among generated ones, {found['told']}"),
+        ]
+    return rows

@@ -49,6 +49,18 @@ def test_figure_1_has_every_run(tmp_path, config):
     assert np.median(orange[:, 0]) > np.median(blue[:, 0])
 
 
+def test_a_run_of_figure_1_that_was_measured_shows_its_codes_too(tmp_path, config):
+    grid = [("c1", (3, 4)), ("c2", (3, 4))]
+    plain = dataclasses.replace(config, experiment="plain", objective=Objective(plain_gan=True))
+    make_run(tmp_path / "runs/s0", config, traversals=grid)
+    make_run(tmp_path / "runs/s1", dataclasses.replace(config, seed=1))
+    make_run(tmp_path / "plain", plain, traversals=grid)
+    # Each run is drawn once, however often it is named.
+    named = [tmp_path / "runs", tmp_path / "runs/s0", tmp_path / "plain", tmp_path / "plain/../plain"]
+    paths = draw_figures(named, tmp_path / "out")
+    assert [path.name for path in paths] == ["information.png", "tiny-s0.png", "plain-s0.png"]
+
+
 def test_manipulations_are_laid_out_in_two_columns(tmp_path, config):
     make_run(tmp_path / "run", config, traversals=[("c1", (30, 40)), ("c2", (20, 50))])
     (path,) = draw_figures([tmp_path / "run"], tmp_path / "out")

@@ -17,7 +17,7 @@ def measure(tiny_config, digits, monkeypatch):
 
     def of(make):
         monkeypatch.setattr(realism, "generate_images", lambda config, state, draw: make(len(draw["c1"])))
-        return realism.measure_realism(tiny_config, State, digits)
+        return realism.measure_realism(tiny_config, State, digits)["pixels"]
 
     return of
 
@@ -26,7 +26,7 @@ def test_real_images_are_near_and_noise_is_far(measure, digits):
     real = digits.train.images[:360].astype(np.float32) / 255
     rng = np.random.default_rng(0)
     near, far = measure(lambda n: real[:n]), measure(lambda n: rng.random((n, 8, 8, 1), np.float32))
-    assert near["examples"] == 360 and near["features"] == "pixels"
+    assert near["examples"] == 360 and near["told"] == "on pixels"
     assert near["frechet_distance"] < far["frechet_distance"] / 4
     assert abs(near["kernel_distance"]) < 3 * near["kernel_standard_error"] + 0.01 < far["kernel_distance"]
     assert min(near["precision"], near["recall"]) > 0.8 > 0.1 > far["recall"]
@@ -38,7 +38,7 @@ def test_one_image_alone_is_precise_and_recalls_nothing(measure, digits):
     one = digits.test.images[:1].astype(np.float32) / 255
     found = measure(lambda n: np.repeat(one, n, axis=0))
     assert found["precision"] == 1 and found["recall"] < 0.05
-    rows = realism.results(found)
+    rows = realism.results({"pixels": found})
     assert [row[0] for row in rows] == ["Fréchet distance", "Kernel distance", "Precision", "Recall"]
 
 
