@@ -92,7 +92,8 @@ def load(
         size: the side that images are resized to, in pixels; 0: none.
         grey: whether colour becomes grey.
         skip_unreadable: whether files that can't be read are left out, with one line on standard error that
-            names them. All others stay in the split that they would be in.
+            names them. All others stay in the split that they would be in. Of a file that is left out,
+            `factors.csv` may say something or nothing.
 
     Returns:
         Images; labels where there are sub-folders, numbered in the order of their names; factors where there
@@ -108,7 +109,9 @@ def load(
     # Of a pipe there would be no end to wait for.
     if (table := folder / factors_file.FILE_NAME).is_file():
         factors, values = factors_file.read(
-            table, [file.path.relative_to(folder).as_posix() for file in files]
+            table,
+            [file.path.relative_to(folder).as_posix() for file in files],
+            skipped=lambda image: skip_unreadable and not _readable(folder / image),
         )
     shape = image_shape(folder, crop, size=size, grey=grey, skip_unreadable=skip_unreadable)
 
@@ -272,6 +275,14 @@ def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
             elif entry.name.lower().endswith(image_files.SUFFIXES):
                 files.append(entry.name)
     return [folder / name for name in sorted(files)], [folder / name for name in sorted(folders)]
+
+
+def _readable(file: Path) -> bool:
+    try:
+        image_files.read(file)
+    except image_files.Unreadable:
+        return False
+    return True
 
 
 def _unreadable(folder: Path, reasons: dict[Path, str]) -> UserError:

@@ -235,6 +235,19 @@ def test_files_that_cannot_be_read_are_left_out_where_asked(broken, capsys):
     assert said.err == f"{broken}: 3 unreadable image files left out: 0.png, 2.png, 3.png\n"
 
 
+@pytest.mark.parametrize("listed", [(), (0, 2, 3), (2,)], ids=["none", "all", "one"])
+def test_a_file_that_is_left_out_needs_no_factors(broken, listed):
+    rows = {i: f"{i}.png,{10 * i}\n" for i in (1, 4, 5, *listed)}
+    (broken / "factors.csv").write_text("file,turn_degrees\n" + "".join(rows.values()))
+    dataset = folder.load(broken, 0, "shapes", skip_unreadable=True)
+    assert dataset.train.factors.tolist() == [[10], [40]]
+    assert dataset.test.factors.tolist() == [[50]]
+    # One that can be read needs them, whether others are left out or not.
+    (broken / "factors.csv").write_text("file,turn_degrees\n" + rows[1] + rows[5])
+    with pytest.raises(UserError, match=r"has no line for 1 images \(4\.png\)"):
+        folder.load(broken, 0, "shapes", skip_unreadable=True)
+
+
 def test_a_folder_of_nothing_that_can_be_read_is_refused(images):
     for i in range(6):
         (images / f"{i}.png").write_bytes(b"")
