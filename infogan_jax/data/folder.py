@@ -200,7 +200,7 @@ def _of_held_out(
 def files_below(folder: Path) -> list[Path]:
     """All image files that `load` could read in a directory, whether it is laid out as `load` says or not."""
     images, folders = _listed(folder)
-    return [*images, *(image for each in folders for image in _members(each))]
+    return images + [image for each in folders for part in _members(each) for image in part]
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -237,9 +237,13 @@ def _layout(folder: Path | None) -> _Layout:
         raise UserError(f"--data.folder is {folder}, which is no directory")
     images, folders = _listed(folder)
     classes = [child for child in folders if not child.name.startswith(".")]
-    contents = [_members(each) for each in classes]
+    inside = [_members(each) for each in classes]
+    contents = [own or deeper for own, deeper in inside]
+    mixed = [each for each, (own, deeper) in zip(classes, inside, strict=True) if own and deeper]
     if images and any(contents):
-        raise UserError(f"{folder} holds images and folders of images: leave it one of the two")
+        mixed = [folder]
+    if mixed:
+        raise UserError(f"{mixed[0]} holds images and folders of images: leave it one of the two")
     if images or not any(contents):
         classes, contents = [folder], [images]
     for each, members in zip(classes, contents, strict=True):
@@ -256,12 +260,12 @@ def _layout(folder: Path | None) -> _Layout:
     return _Layout(folder, files, None if images else len(classes))
 
 
-def _members(folder: Path) -> list[Path]:
-    """A class's images: its own, or those of its sub-folders."""
+def _members(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images that lie in a class's folder itself, and those in its sub-folders."""
     images, folders = _listed(folder)
     # A link may lead round in a circle.
     deeper = (child for child in folders if not (child.name.startswith(".") or folder.is_symlink()))
-    return images or [image for child in deeper for image in _listed(child)[0]]
+    return images, [image for child in deeper for image in _listed(child)[0]]
 
 
 def _listed(folder: Path) -> tuple[list[Path], list[Path]]:

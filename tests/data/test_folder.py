@@ -312,6 +312,16 @@ def test_images_may_lie_a_folder_deeper_and_become_grey(tmp_path):
     np.testing.assert_array_equal(dataset.train.labels, [0] * 4 + [1] * 4)
 
 
+def test_a_class_that_holds_images_and_folders_of_images_is_refused(classes):
+    save(classes / "bee" / "renders" / "0.png", 5)
+    refused("bee holds images and folders of images: leave it one of the two", classes)
+    # Not a word of it where nobody looks.
+    (classes / "bee" / "renders").rename(classes / "bee" / ".renders")
+    assert folder.load(classes, 0, "insects").num_classes == 2
+    (classes / "bee" / "empty").mkdir()
+    assert folder.load(classes, 0, "insects").num_classes == 2
+
+
 def test_sides_of_what_is_held_out_and_every_file_below(tmp_path):
     for i in range(7):
         Image.fromarray(np.zeros((5, 7 + i), np.uint8)).save(tmp_path / f"{i}.png")
@@ -323,4 +333,5 @@ def test_sides_of_what_is_held_out_and_every_file_below(tmp_path):
     # `load` would refuse this layout.
     (tmp_path / "bears/renders").mkdir(parents=True)
     (tmp_path / "0.png").rename(tmp_path / "bears/renders/0.png")
+    (tmp_path / "1.png").rename(tmp_path / "bears/1.png")
     assert {file.name for file in folder.files_below(tmp_path)} == {f"{i}.png" for i in range(7)}
