@@ -115,7 +115,9 @@ def load(
         )
     shape = image_shape(folder, crop, size=size, grey=grey, skip_unreadable=skip_unreadable)
 
-    squares: dict[str, list[np.ndarray]] = {"train": [], "test": []}
+    # How many squares show anything isn't known before. A bytearray grows in place, and what has been read isn't
+    # there twice in the end.
+    squares = {"train": bytearray(), "test": bytearray()}
     origins: dict[str, list[int]] = {"train": [], "test": []}  # of each square, its file's place in `files`
     unreadable: dict[Path, str] = {}
     for index, file in enumerate(files):
@@ -131,7 +133,7 @@ def load(
                 "--data.size"
             )
         shown = _varied(_cut(pixels, crop, size))
-        squares[file.split].append(shown)
+        squares[file.split].extend(shown.tobytes())
         origins[file.split] += [index] * len(shown)
     if unreadable:
         if not skip_unreadable:
@@ -145,7 +147,7 @@ def load(
         if not origin:
             raise UserError(f"{folder}: no {split} image shows more than one value")
         of_squares = (None if each is None else each[origin] for each in (labels, values))
-        splits[split] = Split(np.concatenate(squares[split]), *of_squares)
+        splits[split] = Split(np.frombuffer(squares[split], np.uint8).reshape(-1, *shape), *of_squares)
     return Dataset(name, **splits, num_classes=num_classes, factors=factors)
 
 

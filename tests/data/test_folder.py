@@ -1,4 +1,5 @@
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,24 @@ def test_crops_are_the_whole_squares_row_by_row(images):
     first = pixels(0)
     for n, (row, column) in enumerate([(0, 0), (0, 4), (0, 8), (4, 0), (4, 4), (4, 8)]):
         np.testing.assert_array_equal(dataset.test.images[n], first[row : row + 4, column : column + 4])
+
+
+@pytest.mark.parametrize("crop", [0, 16])
+def test_what_is_read_is_never_there_twice(tmp_path, crop):
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512), np.uint8)
+    for i in range(40):
+        Image.fromarray(noise).save(tmp_path / f"{i:02}.png", compress_level=0)
+    tracemalloc.start()
+    try:
+        dataset = folder.load(tmp_path, crop, "noise")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    images = dataset.train.images.nbytes + dataset.test.images.nbytes
+    assert images == 40 * 512 * 512
+    # What a bytearray has in reserve is an eighth, and a picture is read, cut and copied.
+    assert most < 1.125 * images + 6 * 512 * 512
+    assert dataset.train.images.flags.writeable and dataset.train.images.flags.c_contiguous
 
 
 def test_squares_that_show_nothing_are_left_out(images):
