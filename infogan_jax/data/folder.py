@@ -115,8 +115,7 @@ def load(
         )
     shape = image_shape(folder, crop, size=size, grey=grey, skip_unreadable=skip_unreadable)
 
-    # How many squares show anything isn't known before. A bytearray grows in place, and what has been read isn't
-    # there twice in the end.
+    # How many squares show anything isn't known before. A bytearray grows in place: nothing is there twice.
     squares = {"train": bytearray(), "test": bytearray()}
     origins: dict[str, list[int]] = {"train": [], "test": []}  # of each square, its file's place in `files`
     unreadable: dict[Path, str] = {}
