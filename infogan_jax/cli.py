@@ -186,8 +186,8 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
     config = runs[0].config
     dataset = _together(options, lambda: sources.load(config.data))
 
-    from infogan_jax.training import memory, processes
-    from infogan_jax.training.runs import grouped, train_all
+    from infogan_jax.training import processes
+    from infogan_jax.training.runs import fitting, train_all
 
     with ExitStack() as held:
         if options.distributed:
@@ -196,15 +196,13 @@ def _train_parsed(options: _TrainOptions, argv: list[str], experiment: str | Non
             how = (options.seeds, options.together)
             processes.check_same("the options", repr((told, how)).encode())
             processes.check_same("the images", np.ascontiguousarray(dataset.train.images).data)
-        at_once = len(runs) if options.together else 1
-        _together(options, lambda: memory.check(config, dataset.train.images, devices, at_once))
+        groups = fitting(runs, dataset.train.images, devices, together=options.together, tell=say)
         _together(options, lambda: _hold(runs, held))
         if processes.first():
             print(f"run folder: {options.folder}", flush=True)
             if isinstance(config, SuperResolutionConfig) and config.content.has_features:
                 content = config.content
                 print(f"weights of {content.error}: sha256 {content.weights_sha256}", flush=True)
-        groups = grouped(runs, together=options.together)
         stopped, failed = train_all(
             groups, dataset, devices, tell=say, profile=options.profile, wandb=options.wandb
         )

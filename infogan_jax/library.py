@@ -19,7 +19,7 @@ from infogan_jax.errors import NonFiniteError, UserError
 from infogan_jax.evaluation import comparison, other_folder, own_images, paper, sweep
 from infogan_jax.evaluation import evaluate as measuring
 from infogan_jax.export import files as exporting
-from infogan_jax.training import memory, run_folder
+from infogan_jax.training import run_folder
 from infogan_jax.training.devices import check_batch
 from infogan_jax.training.logging import Record, read_records
 from infogan_jax.training.preparation import (
@@ -33,7 +33,7 @@ from infogan_jax.training.preparation import (
 )
 from infogan_jax.training.recovery import holding
 from infogan_jax.training.run_folder import Run
-from infogan_jax.training.runs import grouped, train_all
+from infogan_jax.training.runs import fitting, train_all
 from infogan_jax.training.writers import wandb_module
 
 
@@ -206,7 +206,8 @@ def train_seeds(
         config: what they share; each has its own seed.
         folder: it holds the runs' folders, each "s" and its seed.
         seeds: one or more, none twice.
-        together: take their steps in one program, if memory allows; otherwise train one after another.
+        together: take their steps in one program, if memory allows; otherwise train one after another, which
+            is told where progress is.
         resume: as in `train`, for each of them.
         progress: as in `train`.
         profile: as in `train`; of several programs each has its own in the folder.
@@ -254,13 +255,12 @@ def _train(
     runs, devices = prepared(runs, _local_devices, profile=profile, wandb=wandb)
     config = runs[0].config
     dataset = sources.load(config.data)
-    memory.check(config, dataset.train.images, devices, len(runs) if together else 1)
     console = Console(stderr=True, quiet=not progress)
     tell = partial(console.out, highlight=False)
+    groups = fitting(runs, dataset.train.images, devices, together=together, tell=tell)
     with ExitStack() as held:
         for run in runs:
             held.enter_context(holding(run, tell))
-        groups = grouped(runs, together=together)
         stopped, failed = train_all(
             groups, dataset, devices, tell=tell, console=console, profile=profile, wandb=wandb
         )

@@ -45,6 +45,21 @@ def test_seeds_that_memory_cannot_hold_together_go_on_one_by_one(tmp_path, monke
     assert "--run-dir runs/digits --resume --train.steps 1800 --seeds 4 5 6" in output.err
 
 
+def test_seeds_that_are_known_not_to_fit_together_are_trained_one_by_one(tmp_path, monkeypatch, capsys):
+    groups = []
+    monkeypatch.setattr(loop, "train", lambda runs, *_, **__: groups.append(runs) or signal.SIGTERM)
+    monkeypatch.setattr(memory, "holds", lambda config, images, devices, runs: runs < 3)
+    monkeypatch.chdir(tmp_path)
+    line = ["--no-compilation-cache", "--train.batch", "96", "--seeds"]
+    assert cli.train([*line, "4", "5", "6"]) == 143
+    assert [run.config.seed for run in groups[0]] == [4]
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first == "3 runs in one program don't fit into memory: they are trained one after another"
+    assert cli.train([*line, "7", "8", "--run-dir", "two"]) == 143
+    assert [run.config.seed for run in groups[1]] == [7, 8]
+    assert "don't fit" not in capsys.readouterr().err
+
+
 def test_a_seed_that_was_not_begun_starts_anew_beside_those_that_go_on(tmp_path, monkeypatch, capsys):
     from infogan_jax.evaluation import sweep
     from infogan_jax.training import loop
@@ -202,6 +217,10 @@ REFUSED = {
     "steps per call beyond all memory": (
         "--train.steps-per-call 1000000000000",
         "lower --train.steps-per-call 1000000000000",
+    ),
+    "seeds of which memory can't hold one": (
+        "--seeds 0 1 --train.batch 1048576",
+        "lower --train.batch 1048576, or take it in parts",
     ),
     "batch beyond this memory": ("--train.batch 1048576", "lower --train.batch 1048576, or take it in parts"),
     "rendered images beyond all memory": (

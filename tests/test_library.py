@@ -28,7 +28,7 @@ from infogan_jax import (
 from infogan_jax.data import sources
 from infogan_jax.errors import NonFiniteError, UserError
 from infogan_jax.tasks import infogan
-from infogan_jax.training import loop, run_folder, writers
+from infogan_jax.training import loop, memory, run_folder, writers
 from infogan_jax.training.checkpoints import Checkpoints
 
 
@@ -123,6 +123,19 @@ def test_seeds_are_trained_together_summed_up_compared_drawn_and_exported_in_sil
         load(tmp_path / "generator.jax")(noise, codes), load(folder / "s2")(noise, codes), atol=1e-6
     )
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_seeds_that_memory_cannot_hold_together_are_trained_one_by_one(
+    progress, config, tmp_path, monkeypatch, capfd
+):
+    trainings = []
+    monkeypatch.setattr(loop, "train", lambda runs, *_, **__: trainings.append(len(runs)) and None)
+    monkeypatch.setattr(memory, "holds", lambda config, images, devices, runs: runs == 1)
+    train_seeds(config, tmp_path / "runs", (1, 2), progress=progress)
+    assert trainings == [1, 1]
+    line = "2 runs in one program don't fit into memory: they are trained one after another\n"
+    assert capfd.readouterr() == ("", line if progress else "")
 
 
 @pytest.mark.parametrize(

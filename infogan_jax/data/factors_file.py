@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -18,7 +18,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 _SHOWN = 3
 
 
-def read(path: Path, images: Sequence[str]) -> tuple[tuple[Factor, ...], np.ndarray]:
+def read(
+    path: Path, images: Sequence[str], *, skipped: Callable[[str], bool] = lambda image: False
+) -> tuple[tuple[Factor, ...], np.ndarray]:
     """Reads the factors of images from a CSV file in UTF-8 with a header.
 
     The first column is `file`: the image's path from the folder on, with slashes. Every other column is a
@@ -32,13 +34,15 @@ def read(path: Path, images: Sequence[str]) -> tuple[tuple[Factor, ...], np.ndar
     Args:
         path: the CSV file.
         images: the paths of the images, in the order wanted.
+        skipped: whether an image without a row needs none, since it will be left out.
 
     Returns:
-        The factors, and their values as float32 [len(images), len(factors)].
+        The factors, and their values as float32 [len(images), len(factors)]; NaN where a skipped image has
+        no row.
 
     Raises:
-        UserError: the file can't be read, an image has no row or two, a row is for no image, or a value is
-            not one of its factor; it names the line.
+        UserError: the file can't be read, an image that isn't skipped has no row, one has two, a row is for
+            no image, or a value is not one of its factor; it names the line.
     """
     (header, _), *rows = _lines(path)
     if header[0] != "file" or len(header) < 2:
@@ -59,11 +63,12 @@ def read(path: Path, images: Sequence[str]) -> tuple[tuple[Factor, ...], np.ndar
         if image in values:
             raise UserError(f"{where}: {image} has a line already; leave one")
         values[image] = [_value(cell, factor, where) for cell, factor in zip(cells[1:], factors, strict=True)]
-    missing = [image for image in images if image not in values]
+    missing = [image for image in images if image not in values and not skipped(image)]
     if missing:
         shown = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
         raise UserError(f"{path} has no line for {len(missing)} images ({shown}): every image needs one")
-    return factors, np.array([values[image] for image in images], np.float32)
+    unknown = [math.nan] * len(factors)
+    return factors, np.array([values.get(image, unknown) for image in images], np.float32)
 
 
 def _lines(path: Path) -> list[tuple[list[str], int]]:

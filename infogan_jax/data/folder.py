@@ -92,7 +92,8 @@ def load(
         size: the side that images are resized to, in pixels; 0: none.
         grey: whether colour becomes grey.
         skip_unreadable: whether files that can't be read are left out, with one line on standard error that
-            names them. All others stay in the split that they would be in.
+            names them. All others stay in the split that they would be in. Of a file that is left out,
+            `factors.csv` may say something or nothing.
 
     Returns:
         Images; labels where there are sub-folders, numbered in the order of their names; factors where there
@@ -108,11 +109,14 @@ def load(
     # Of a pipe there would be no end to wait for.
     if (table := folder / factors_file.FILE_NAME).is_file():
         factors, values = factors_file.read(
-            table, [file.path.relative_to(folder).as_posix() for file in files]
+            table,
+            [file.path.relative_to(folder).as_posix() for file in files],
+            skipped=lambda image: skip_unreadable and not _readable(folder / image),
         )
     shape = image_shape(folder, crop, size=size, grey=grey, skip_unreadable=skip_unreadable)
 
-    squares: dict[str, list[np.ndarray]] = {"train": [], "test": []}
+    # How many squares show anything isn't known before. A bytearray grows in place: nothing is there twice.
+    squares = {"train": bytearray(), "test": bytearray()}
     origins: dict[str, list[int]] = {"train": [], "test": []}  # of each square, its file's place in `files`
     unreadable: dict[Path, str] = {}
     for index, file in enumerate(files):
@@ -128,7 +132,7 @@ def load(
                 "--data.size"
             )
         shown = _varied(_cut(pixels, crop, size))
-        squares[file.split].append(shown)
+        squares[file.split].extend(shown.tobytes())
         origins[file.split] += [index] * len(shown)
     if unreadable:
         if not skip_unreadable:
@@ -142,7 +146,7 @@ def load(
         if not origin:
             raise UserError(f"{folder}: no {split} image shows more than one value")
         of_squares = (None if each is None else each[origin] for each in (labels, values))
-        splits[split] = Split(np.concatenate(squares[split]), *of_squares)
+        splits[split] = Split(np.frombuffer(squares[split], np.uint8).reshape(-1, *shape), *of_squares)
     return Dataset(name, **splits, num_classes=num_classes, factors=factors)
 
 
@@ -197,7 +201,7 @@ def _of_held_out(
 def files_below(folder: Path) -> list[Path]:
     """All image files that `load` could read in a directory, whether it is laid out as `load` says or not."""
     images, folders = _listed(folder)
-    return [*images, *(image for each in folders for image in _members(each))]
+    return images + [image for each in folders for part in _members(each) for image in part]
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -234,9 +238,13 @@ def _layout(folder: Path | None) -> _Layout:
         raise UserError(f"--data.folder is {folder}, which is no directory")
     images, folders = _listed(folder)
     classes = [child for child in folders if not child.name.startswith(".")]
-    contents = [_members(each) for each in classes]
+    inside = [_members(each) for each in classes]
+    contents = [own or deeper for own, deeper in inside]
+    mixed = [each for each, (own, deeper) in zip(classes, inside, strict=True) if own and deeper]
     if images and any(contents):
-        raise UserError(f"{folder} holds images and folders of images: leave it one of the two")
+        mixed = [folder]
+    if mixed:
+        raise UserError(f"{mixed[0]} holds images and folders of images: leave it one of the two")
     if images or not any(contents):
         classes, contents = [folder], [images]
     for each, members in zip(classes, contents, strict=True):
@@ -253,12 +261,12 @@ def _layout(folder: Path | None) -> _Layout:
     return _Layout(folder, files, None if images else len(classes))
 
 
-def _members(folder: Path) -> list[Path]:
-    """A class's images: its own, or those of its sub-folders."""
+def _members(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images that lie in a class's folder itself, and those in its sub-folders."""
     images, folders = _listed(folder)
     # A link may lead round in a circle.
     deeper = (child for child in folders if not (child.name.startswith(".") or folder.is_symlink()))
-    return images or [image for child in deeper for image in _listed(child)[0]]
+    return images, [image for child in deeper for image in _listed(child)[0]]
 
 
 def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -272,6 +280,14 @@ def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
             elif entry.name.lower().endswith(image_files.SUFFIXES):
                 files.append(entry.name)
     return [folder / name for name in sorted(files)], [folder / name for name in sorted(folders)]
+
+
+def _readable(file: Path) -> bool:
+    try:
+        image_files.read(file)
+    except image_files.Unreadable:
+        return False
+    return True
 
 
 def _unreadable(folder: Path, reasons: dict[Path, str]) -> UserError:

@@ -19,3 +19,11 @@ def check_batch(train: Train, devices: Sequence[jax.Device]) -> None:
         if size % n:
             allowed = f"{size // n * n} or {(size // n + 1) * n}" if size > n else f"{n}"
             raise UserError(f"--train.{name} {size} can't be shared by {n} devices evenly: take {allowed}")
+
+
+def stacks(devices: Sequence[jax.Device]) -> bool:
+    """Whether the runs of one program take their steps at once, stacked, and not in turn.
+
+    A CPU is busy with one run, and slower with the stacked products of several.
+    """
+    return bool(devices[0].platform != "cpu")

@@ -26,7 +26,7 @@ from infogan_jax.tasks.registry import constants_of, task_of
 from infogan_jax.tasks.replica import AXIS, Metrics
 from infogan_jax.training import processes, run_folder
 from infogan_jax.training.checkpoints import Checkpoints, abstract, host_arrays, local_copy, restore
-from infogan_jax.training.devices import check_batch
+from infogan_jax.training.devices import check_batch, stacks
 from infogan_jax.training.flops import flops_of_step, peak
 from infogan_jax.training.interrupts import Interrupts
 from infogan_jax.training.logging import Log, ProgressLine
@@ -77,8 +77,8 @@ def compile_steps(
             program. With more than one, the state, the indices behind their first axis, and the metrics
             have an axis more, of the runs, in front.
         constants: how many arrays or trees of them the task's steps read and never change.
-        stacked: of several runs, whether their steps are taken at once, and not in turn; by default on an
-            accelerator. A CPU is busy with one run, and slower with the stacked products of several.
+        stacked: of several runs, whether their steps are taken at once, and not in turn; by default as
+            `devices.stacks` says.
 
     Returns:
         A function of the state (donated), all training images (uint8 [N, h, w, c], on every
@@ -88,7 +88,7 @@ def compile_steps(
         [steps].
     """
     if stacked is None:
-        stacked = devices[0].platform != "cpu"
+        stacked = stacks(devices)
     return _program(task_of(config).step, _read_by_tasks(config), tuple(devices), runs, constants, stacked)
 
 

@@ -12,10 +12,11 @@ from infogan_jax.config import AutoencoderConfig, Config, InfoGANConfig, SuperRe
 from infogan_jax.errors import UserError
 from infogan_jax.tasks.registry import constants_of, task_of
 from infogan_jax.tasks.replica import AXIS
+from infogan_jax.training.devices import stacks
 from infogan_jax.training.stream import BUFFERED
 
-# What a step keeps for each pixel of its images, at most, in the networks that are here. Far below the memory
-# that there is, nothing more exact is needed, which takes as long as tracing a step.
+# What a step keeps for each pixel of its images, at most, in the networks here. Where even that fits,
+# nothing more exact is needed, which takes as long as tracing a step.
 _MOST_BYTES_A_PIXEL = 2**16
 
 # XLA writes out what these give, whatever it makes of the rest.
@@ -27,10 +28,10 @@ class Need(NamedTuple):
 
     Attributes:
         images: the training images; 0 where they are streamed.
-        state: the states of all runs, and the gradients of one.
+        state: the states of all runs, and the gradients of those that take a step at once.
         calls: the indices of the images that a call sees; or where they are streamed, the images of that call
             and of those that are being gathered.
-        step: what one step keeps for its backward pass.
+        step: what is kept for the backward pass of one step, of each run that takes it at once.
     """
 
     images: int
@@ -58,14 +59,13 @@ def streams(config: Config, nbytes: int, devices: Sequence[jax.Device]) -> bool:
     return there is not None and nbytes > there / 2
 
 
-def check(config: Config, images: np.ndarray, devices: Sequence[jax.Device], runs: int = 1) -> None:
-    """Refuses a training that the devices' memory can't hold.
+def check(config: Config, images: np.ndarray, devices: Sequence[jax.Device]) -> None:
+    """Refuses a training of one run that the devices' memory can't hold.
 
     Args:
         config: the configuration.
         images: the training images, uint8 [N, h, w, c].
         devices: the devices that share each batch, of all processes.
-        runs: how many runs take their steps in one program.
 
     Raises:
         UserError: says what is needed at least, what there is, and which option to lower.
@@ -73,18 +73,14 @@ def check(config: Config, images: np.ndarray, devices: Sequence[jax.Device], run
     there = device_memory(devices)
     if there is None:
         return
-    train, (height, width, channels) = config.train, _image_shape(config)
-    at_once = (train.microbatch or train.batch) // len(devices)
-    rough = at_once * height * width * channels * _MOST_BYTES_A_PIXEL
-    step = None if rough * runs > there / 2 else rough
-    streamed = streams(config, images.nbytes, devices)
-    need = needed(config, images, len(devices), runs, step=step, streamed=streamed)
+    need = _needed_of(there, config, images, devices, runs=1)
     total = sum(need)
     if total <= there:
         return
+    train = config.train
     cures = {
         "images": "leave them in this machine's memory with --data.stream yes",
-        "state": "take smaller networks" if runs == 1 else "--no-together trains the seeds one by one",
+        "state": "take smaller networks",
         "calls": f"lower --train.steps-per-call {train.steps_per_call}",
         "step": f"lower --train.batch {train.batch}, or take it in parts with --train.microbatch",
     }
@@ -95,16 +91,63 @@ def check(config: Config, images: np.ndarray, devices: Sequence[jax.Device], run
     )
 
 
+def holds(config: Config, images: np.ndarray, devices: Sequence[jax.Device], runs: int) -> bool:
+    """Whether the devices' memory may hold runs that take their steps in one program.
+
+    Args:
+        config: what the runs share, all but their seeds.
+        images: the training images, uint8 [N, h, w, c].
+        devices: the devices that share each batch, of all processes.
+        runs: how many there are.
+    """
+    there = device_memory(devices)
+    return there is None or sum(_needed_of(there, config, images, devices, runs)) <= there
+
+
+def _needed_of(
+    there: int, config: Config, images: np.ndarray, devices: Sequence[jax.Device], runs: int
+) -> Need:
+    """What `needed` says; or more than that, where even that is no more than there is."""
+    height, width, channels = _image_shape(config)
+    at_once = (config.train.microbatch or config.train.batch) // len(devices)
+    most = at_once * height * width * channels * _MOST_BYTES_A_PIXEL
+
+    def need(step: int | None) -> Need:
+        return needed(
+            config,
+            images,
+            len(devices),
+            runs,
+            stacked=stacks(devices),
+            step=step,
+            streamed=streams(config, images.nbytes, devices),
+        )
+
+    roughly = need(most)
+    return roughly if sum(roughly) <= there else need(None)
+
+
 def needed(
     config: Config,
     images: np.ndarray,
     devices: int,
     runs: int = 1,
     *,
+    stacked: bool = False,
     step: int | None = None,
     streamed: bool = False,
 ) -> Need:
-    """What a training needs; ``step``, where it is given, is taken for what a step keeps."""
+    """What a training needs.
+
+    Args:
+        config: the configuration.
+        images: the training images, uint8 [N, h, w, c].
+        devices: how many devices share each batch.
+        runs: how many runs take their steps in one program.
+        stacked: whether the runs take them at once, not in turn.
+        step: what one run's step keeps, where it is known.
+        streamed: whether the images stay in this machine's memory.
+    """
     task, train = task_of(config), config.train
     state = jax.eval_shape(lambda: task.init(config, jax.random.key(0)))
     share = train.batch // devices
@@ -117,11 +160,13 @@ def needed(
         step = written_at_once(traced.jaxpr)
     params = sum(map(_bytes, jax.tree.leaves(state.params)))
     seen = train.steps_per_call * share * runs
+    # Of runs in turn one's gradients and activations are there at a time.
+    at_once = runs if stacked else 1
     return Need(
         images=0 if streamed else images.nbytes,
-        state=runs * sum(map(_bytes, jax.tree.leaves(state))) + params,
+        state=runs * sum(map(_bytes, jax.tree.leaves(state))) + at_once * params,
         calls=seen * ((1 + BUFFERED) * images[0].nbytes if streamed else 4),
-        step=step,
+        step=at_once * step,
     )
 
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 from rich.console import Console
 
 from infogan_jax.data.dataset import Dataset
 from infogan_jax.errors import NonFiniteError, UserError
-from infogan_jax.training import loop, processes, run_folder
+from infogan_jax.training import loop, memory, processes, run_folder
 from infogan_jax.training.run_folder import Run
 
 
@@ -21,6 +22,50 @@ def grouped(runs: Sequence[Run], *, together: bool) -> list[list[Run]]:
     for run in runs:
         groups.setdefault(run.resume_from, []).append(run)
     return list(groups.values())
+
+
+def fitting(
+    runs: Sequence[Run],
+    images: np.ndarray,
+    devices: Sequence[jax.Device],
+    *,
+    together: bool,
+    tell: Callable[[str], None],
+) -> list[list[Run]]:
+    """The runs that take their steps in one program, as far as memory is known to hold them.
+
+    Args:
+        runs: those of one training, which differ in their seeds.
+        images: the training images, uint8 [N, h, w, c].
+        devices: the devices that share each batch, of all processes.
+        together: whether they share a program where they can.
+        tell: is given a line about runs that don't fit into memory together.
+
+    Returns:
+        Groups for `train_all`, the same in all processes.
+
+    Raises:
+        UserError: memory can't hold one run alone.
+    """
+    config, groups = runs[0].config, grouped(runs, together=together)
+    sizes = sorted({len(group) for group in groups})
+    large = [n for n in sizes if processes.any_of(not memory.holds(config, images, devices, n))]
+    if not large:
+        return groups
+    processes.agreed(lambda: memory.check(config, images, devices))
+    parted: list[list[Run]] = []
+    for group in groups:
+        if len(group) in large:
+            if processes.first():
+                tell(f"{_too_large(group)}: they are trained one after another")
+            parted += [[run] for run in group]
+        else:
+            parted.append(group)
+    return parted
+
+
+def _too_large(group: Sequence[Run]) -> str:
+    return f"{len(group)} runs in one program don't fit into memory"
 
 
 def train_all(
@@ -63,10 +108,10 @@ def train_all(
                 ) from error
             if jax.process_count() > 1:
                 raise UserError(
-                    f"{len(group)} runs in one program don't fit into memory: train them one after another "
-                    f"with --no-together ({' '.join(str(error).split())[:160]})"
+                    f"{_too_large(group)}: train them one after another with --no-together "
+                    f"({' '.join(str(error).split())[:160]})"
                 ) from error
-            tell(f"{len(group)} runs in one program don't fit into memory: they go on one after another")
+            tell(f"{_too_large(group)}: they go on one after another")
             waiting = [[_from_newest(run)] for run in group] + waiting
         else:
             if stopped:

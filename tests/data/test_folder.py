@@ -1,4 +1,5 @@
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,24 @@ def test_crops_are_the_whole_squares_row_by_row(images):
     first = pixels(0)
     for n, (row, column) in enumerate([(0, 0), (0, 4), (0, 8), (4, 0), (4, 4), (4, 8)]):
         np.testing.assert_array_equal(dataset.test.images[n], first[row : row + 4, column : column + 4])
+
+
+@pytest.mark.parametrize("crop", [0, 16])
+def test_what_is_read_is_never_there_twice(tmp_path, crop):
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512), np.uint8)
+    for i in range(40):
+        Image.fromarray(noise).save(tmp_path / f"{i:02}.png", compress_level=0)
+    tracemalloc.start()
+    try:
+        dataset = folder.load(tmp_path, crop, "noise")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    images = dataset.train.images.nbytes + dataset.test.images.nbytes
+    assert images == 40 * 512 * 512
+    # What a bytearray has in reserve is an eighth, and a picture is read, cut and copied.
+    assert most < 1.125 * images + 6 * 512 * 512
+    assert dataset.train.images.flags.writeable and dataset.train.images.flags.c_contiguous
 
 
 def test_squares_that_show_nothing_are_left_out(images):
@@ -235,6 +254,19 @@ def test_files_that_cannot_be_read_are_left_out_where_asked(broken, capsys):
     assert said.err == f"{broken}: 3 unreadable image files left out: 0.png, 2.png, 3.png\n"
 
 
+@pytest.mark.parametrize("listed", [(), (0, 2, 3), (2,)], ids=["none", "all", "one"])
+def test_a_file_that_is_left_out_needs_no_factors(broken, listed):
+    rows = {i: f"{i}.png,{10 * i}\n" for i in (1, 4, 5, *listed)}
+    (broken / "factors.csv").write_text("file,turn_degrees\n" + "".join(rows.values()))
+    dataset = folder.load(broken, 0, "shapes", skip_unreadable=True)
+    assert dataset.train.factors.tolist() == [[10], [40]]
+    assert dataset.test.factors.tolist() == [[50]]
+    # One that can be read needs them, whether others are left out or not.
+    (broken / "factors.csv").write_text("file,turn_degrees\n" + rows[1] + rows[5])
+    with pytest.raises(UserError, match=r"has no line for 1 images \(4\.png\)"):
+        folder.load(broken, 0, "shapes", skip_unreadable=True)
+
+
 def test_a_folder_of_nothing_that_can_be_read_is_refused(images):
     for i in range(6):
         (images / f"{i}.png").write_bytes(b"")
@@ -299,6 +331,16 @@ def test_images_may_lie_a_folder_deeper_and_become_grey(tmp_path):
     np.testing.assert_array_equal(dataset.train.labels, [0] * 4 + [1] * 4)
 
 
+def test_a_class_that_holds_images_and_folders_of_images_is_refused(classes):
+    save(classes / "bee" / "renders" / "0.png", 5)
+    refused("bee holds images and folders of images: leave it one of the two", classes)
+    # Not a word of it where nobody looks.
+    (classes / "bee" / "renders").rename(classes / "bee" / ".renders")
+    assert folder.load(classes, 0, "insects").num_classes == 2
+    (classes / "bee" / "empty").mkdir()
+    assert folder.load(classes, 0, "insects").num_classes == 2
+
+
 def test_sides_of_what_is_held_out_and_every_file_below(tmp_path):
     for i in range(7):
         Image.fromarray(np.zeros((5, 7 + i), np.uint8)).save(tmp_path / f"{i}.png")
@@ -310,4 +352,5 @@ def test_sides_of_what_is_held_out_and_every_file_below(tmp_path):
     # `load` would refuse this layout.
     (tmp_path / "bears/renders").mkdir(parents=True)
     (tmp_path / "0.png").rename(tmp_path / "bears/renders/0.png")
+    (tmp_path / "1.png").rename(tmp_path / "bears/1.png")
     assert {file.name for file in folder.files_below(tmp_path)} == {f"{i}.png" for i in range(7)}

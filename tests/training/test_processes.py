@@ -470,6 +470,30 @@ def test_memory_that_ends_for_one_process_of_several_ends_it(config, tmp_path, m
         runs.train_all([group], None, jax.devices()[:1], tell=print)
 
 
+def test_runs_that_do_not_fit_together_in_one_process_are_parted_in_all(config, tmp_path, monkeypatch):
+    several = [Run(config, tmp_path / f"s{seed}") for seed in range(3)]
+    # Those that go on from another step have a program of their own, which fits.
+    several += [Run(config, tmp_path / f"s{seed}", 5) for seed in range(3, 5)]
+    told, asked = [], []
+
+    def any_of(here):
+        asked.append(here)
+        return len(asked) == 2  # Another process's memory, of three.
+
+    monkeypatch.setattr(processes, "any_of", any_of)
+    found = runs.fitting(
+        several, np.zeros((9, 8, 8, 1), np.uint8), jax.devices(), together=True, tell=told.append
+    )
+    assert found == [[several[0]], [several[1]], [several[2]], several[3:]]
+    assert told == ["3 runs in one program don't fit into memory: they are trained one after another"]
+    monkeypatch.setattr(processes, "first", lambda: False)
+    asked.clear()
+    assert found == runs.fitting(
+        several, np.zeros((9, 8, 8, 1), np.uint8), jax.devices(), together=True, tell=told.append
+    )
+    assert len(told) == 1
+
+
 @pytest.fixture
 def said_by_first(monkeypatch, tmp_path):
     """A training that says what it compares with the others', as one process that is alone."""
