@@ -119,6 +119,58 @@ def test_width_stretches_the_outline_across_and_not_along(draw, centres):
     np.testing.assert_allclose(along, along[1], rtol=0.03)
 
 
+def reach(image):
+    """The first and the last column and row of a head, which skull, ears and neck set."""
+    columns, rows = (np.nonzero((image > 0).any(axis=axis))[0] for axis in (0, 1))
+    return columns[0], columns[-1], rows[0], rows[-1]
+
+
+def test_width_moves_the_sides_and_no_row(draw):
+    # The ears end 9.8 widths from the middle, and the skull 13.2 pixels above it.
+    for width in (0.8, 1.0, 1.2):
+        left, right, top, bottom = reach(draw(width=width))
+        assert left == 31 - right and top == 16 - 14 and bottom == 31
+        assert 9.8 * width - 0.2 <= 16 - left <= 9.8 * width + 1.2
+
+
+@pytest.mark.parametrize("identity", range(6))
+def test_identity_turns_no_head_moves_no_light_and_widens_none(draw, identity):
+    # Seen and lit from the front a head is its own mirror image, at any height of the camera.
+    for elevation in (-25, 0, 25):
+        image = draw(identity=identity, elevation=elevation)
+        np.testing.assert_allclose(image, image[:, ::-1], atol=2e-4)
+        assert reach(image) == reach(draw(elevation=elevation))
+    for width in (0.8, 1.2):
+        assert reach(draw(identity=identity, width=width)) == reach(draw(width=width))
+    # How far a light from one side outshines the other half is the same for all but for what is painted on.
+    for lighting in (-60, 30):
+        assert balance(draw(identity=identity, lighting=lighting)) == pytest.approx(
+            balance(draw(lighting=lighting)), abs=0.08
+        )
+
+
+def balance(image):
+    """The right half's light less the left's, of both."""
+    left, right = image[:, :16].sum(), image[:, 16:].sum()
+    return (right - left) / (right + left)
+
+
+def test_azimuth_and_elevation_move_no_light(draw):
+    # A bald head is a ball all but for its features, which darken the side that it is turned to.
+    for lighting in (-60, 60):
+        expected = balance(draw(lighting=lighting))
+        for azimuth, elevation in ((-50, 0), (50, 0), (0, -25), (0, 25)):
+            image = draw(lighting=lighting, azimuth=azimuth, elevation=elevation)
+            assert balance(image) == pytest.approx(expected, abs=0.2)
+
+
+def test_azimuth_moves_no_row_and_elevation_no_column(draw):
+    level = reach(draw())
+    for angle in (-50, -20, 20, 50):
+        assert reach(draw(azimuth=angle))[2:] == level[2:]
+        assert reach(draw(elevation=angle / 2))[:2] == level[:2]
+
+
 def features(image, lit):
     """The mean row and column of what is dark on the face: eyes, brows and mouth of a bald head."""
     dark = image < 0.6 * lit
