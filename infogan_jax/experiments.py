@@ -34,9 +34,9 @@ MNIST = InfoGANConfig(
     train=Train(steps=5000),
 )
 
-# The same with code invariance, which settles the seeds that the paper's objective leaves confused. The shear
-# is two deviations of the digits' slants, sigma_xy / sigma_yy of a training image's brightness: 0.275. With half
-# of it one seed in five keeps leaning and upright ones apart.
+# The same with code invariance, which settles the seeds that the paper's objective leaves confused. The
+# shear is two deviations of the digits' slants, sigma_xy / sigma_yy of a training image's brightness, which
+# deviate by 0.275. With half of that one seed in five keeps leaning and upright ones apart.
 # python train.py mnist-invariant
 MNIST_INVARIANT = replace(
     MNIST,

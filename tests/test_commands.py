@@ -136,7 +136,12 @@ class TestRun:
             )
         done = call("train.py", "digits", "--resume", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        for name in ("eval/metrics.json", "eval/samples.png", "samples/0000060.png"):
+        for name in (
+            "eval/metrics.json",
+            "eval/samples.png",
+            "eval/training-images.png",
+            "samples/0000060.png",
+        ):
             ours, straight = (cwd / "runs/digits-s0" / name for cwd in (tmp_path, finished[0]))
             assert ours.read_bytes() == straight.read_bytes(), name
         ours, straight = (checkpoint_arrays(cwd / "runs/digits-s0", 60) for cwd in (tmp_path, finished[0]))

@@ -71,7 +71,7 @@ def measure(
         "realism": realism.measure_realism(config, state, dataset, features),
     }
     metrics["strokes"] = continuous_codes.strokes(metrics["continuous_codes"])
-    pictures = _generated(config, state, folder) + pictures
+    pictures = [*_generated(config, state, folder), _real(dataset, folder), *pictures]
     if records and config.codes.codes:
         figures.curves_figure(folder / "curves.png", records, config.codes.entropy)
         pictures.append(("Training: the two losses, and L_I of each code", folder / "curves.png"))
@@ -213,9 +213,20 @@ def _generated(config: InfoGANConfig, state: State, folder: Path) -> list[Pictur
             name,
         )
         pictures.append((f"Along a row {varied} changes, and nothing else", path))
-    path = folder / "samples.png"
     draw = config.codes.sample(sample_key(state.key, 1), SAMPLE_COLUMNS**2)
-    samples = tile(images(draw), SAMPLE_COLUMNS)
-    save_png(path, samples, scale=max(1, 560 // samples.shape[1]))
-    pictures.append(("Random samples", path))
+    pictures.append(("Random samples", _sheet(folder / "samples.png", images(draw))))
     return pictures
+
+
+def _real(dataset: Dataset, folder: Path) -> Picture:
+    """As many training images as there are samples: what was read or rendered, for the eye to compare."""
+    train = dataset.train.images
+    # Stored sets are often in the order of a class.
+    chosen = np.random.default_rng(0).permutation(len(train))[: SAMPLE_COLUMNS**2]
+    return "Training images", _sheet(folder / "training-images.png", train[chosen])
+
+
+def _sheet(path: Path, images: np.ndarray) -> Path:
+    sheet = tile(images, SAMPLE_COLUMNS)
+    save_png(path, sheet, scale=max(1, 560 // sheet.shape[1]))
+    return path

@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Uniform
 from infogan_jax.data.dataset import Dataset, Factor, Split
@@ -46,12 +47,18 @@ def test_every_kind_of_code_is_measured(codes, pictures, tiny_config, digits, tm
     (tmp_path / "metrics.jsonl").write_text(json.dumps(record) + "\n")
     metrics = evaluate(tmp_path, dataset=digits).metrics
     assert json.loads((tmp_path / "eval/metrics.json").read_text()) == metrics
-    assert {path.stem for path in (tmp_path / "eval").glob("*.png")} == pictures | {"curves"}
+    pictures = pictures | {"curves", "training-images"}
+    assert {path.stem for path in (tmp_path / "eval").glob("*.png")} == pictures
     names = {f"c{i}" for i in range(1, len(codes) + 1)} | {"total"}
     assert metrics["mutual_information"].keys() == metrics["prior_entropy"].keys() == names
     assert (metrics["code_error"] is None) == ("confusion" not in pictures)
     assert metrics["code"] in ((None,) if metrics["code_error"] is None else ("c1", "c2"))
     assert (tmp_path / "report.html").stat().st_size > 5000
+    with Image.open(tmp_path / "eval/training-images.png") as image:
+        sheet = np.asarray(image)
+    scale = sheet.shape[1] // (10 * (8 + 2) - 2)
+    first = sheet[: 8 * scale : scale, : 8 * scale : scale].reshape(8, 8)
+    assert (digits.train.images[..., 0] == first).all((1, 2)).any()
 
 
 def test_without_labels_what_needs_them_is_null(tiny_config, digits, tmp_path):
