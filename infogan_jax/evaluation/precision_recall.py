@@ -51,10 +51,10 @@ def precision_recall(real: ArrayLike, generated: ArrayLike, *, neighbours: int =
         )
     # Distances are differences of squared norms: far from the origin these would be all rounding error.
     centre = real.mean(axis=0)
-    real, generated = real - centre, generated - centre
+    here, there = real - centre, generated - centre
     return PrecisionRecall(
-        precision=_share_inside(generated, real, neighbours),
-        recall=_share_inside(real, generated, neighbours),
+        precision=_share_inside(there, here, neighbours),
+        recall=_share_inside(here, there, neighbours),
     )
 
 

@@ -134,8 +134,8 @@ def explicitness(
     for column, factor in zip(binned.T, factors, strict=True):
         if not np.intersect1d(column[train], column[test]).size:
             raise ValueError(
-                f"factor {factor.name} has no value or bin in both random halves of the {len(codes)} examples: "
-                "give more of them, or lower factor_bins"
+                f"factor {factor.name} has no value or bin in both random halves of the {len(codes)} "
+                "examples: give more of them, or lower factor_bins"
             )
         model = linear_classifier().fit(x[train], column[train])
         probabilities = model.predict_proba(x[test])
