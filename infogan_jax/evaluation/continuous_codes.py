@@ -43,7 +43,8 @@ def measure_continuous_codes(config: InfoGANConfig, state: State) -> dict[str, M
         principal axis's and the bounding box's: "rank_correlation" with the code over random images,
         "within_categories", the same over those of one category of the first categorical code, a mean over
         the categories (a one is narrower than a zero whatever the code says), and "traversal", the mean rank
-        correlation along traversals, in the same three parts and as a whole.
+        correlation along traversals, in the same three parts and as a whole. Over random images an axis is
+        ranked by how far it is turned from their circular mean (of a category, from its own).
     """
     uniform = {name: code for name, code in config.codes.named.items() if isinstance(code, Uniform)}
     key = sample_key(state.key, _PICTURE)
@@ -69,9 +70,9 @@ def measure_continuous_codes(config: InfoGANConfig, state: State) -> dict[str, M
             if what == "angle":
                 along = np.unwrap(along, period=np.pi, axis=0)
             drawn_code, drawn_measure = np.asarray(draw[name]), getattr(drawn, what)
-            within = [_spearman(drawn_code[group], drawn_measure[group]) for group in groups]
+            within = [_spearman(drawn_code[group], drawn_measure[group], what) for group in groups]
             measured[name][what] = {
-                "rank_correlation": rounded(_spearman(drawn_code, drawn_measure)),
+                "rank_correlation": rounded(_spearman(drawn_code, drawn_measure, what)),
                 "within_categories": rounded(np.mean(within)),
                 "traversal": _rounded(rank_correlation(values, along, trained=trained)),
             }
@@ -148,12 +149,31 @@ def results(measured: dict[str, Metrics]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _spearman(code: np.ndarray, measure: np.ndarray) -> float:
+def _spearman(code: np.ndarray, measure: np.ndarray, what: str) -> float:
     """Of the images that can be measured; 0 where all measure the same."""
     there = np.isfinite(measure)
-    if not there.any() or np.ptp(measure[there]) == 0:
+    code, measure = code[there], measure[there]
+    if what == "angle" and len(measure):
+        measure = _from_their_mean(measure)
+    if not len(measure) or np.ptp(measure) == 0:
         return 0.0
-    return float(spearmanr(code[there], measure[there]).statistic)
+    return float(spearmanr(code, measure).statistic)
+
+
+def _from_their_mean(axes: np.ndarray) -> np.ndarray:
+    """How far axes are turned from their circular mean, in [-pi/2, pi/2).
+
+        m = arg(mean_n exp(2i a_n)) / 2
+
+    An axis that is turned by pi is the same one, so that ranks need a cut of the circle. Opposite to the mean
+    it parts the fewest, whatever a code says: the cut that suits each code best would lift one of noise.
+
+    References:
+        Mardia and Jupp 2000, "Directional statistics" (angles of axes are doubled).
+    """
+    mean = np.angle(np.mean(np.exp(2j * axes))) / 2
+    turned: np.ndarray = np.mod(axes - mean + np.pi / 2, np.pi) - np.pi / 2
+    return turned
 
 
 def _images(config: InfoGANConfig, state: State, draw: dict[str, Array]) -> np.ndarray:

@@ -12,6 +12,7 @@ _HIGHER = (
     "disentanglement.*",
     "recovery.*.all_codes",
     "recovery.*.best_code_*",
+    "recovery.*.rank_correlation",
     "mutual_information.*",
     "strokes.*",
     "realism.*.precision",

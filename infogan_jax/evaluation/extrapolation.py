@@ -139,7 +139,9 @@ def _parts(values: ArrayLike, trained: Sequence[float]) -> tuple[np.ndarray, tup
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or not (np.diff(values) > 0).all():
         raise ValueError("values must be a rising vector")
-    ends = [np.flatnonzero(np.isclose(values, end)) for end in trained]
+    # Relative to the range: far from 0 its two ends may be alike in most of their digits.
+    tolerance = 1e-5 * (trained[1] - trained[0])
+    ends = [np.flatnonzero(np.abs(values - end) <= tolerance) for end in trained]
     if not all(len(end) == 1 for end in ends):
         raise ValueError(f"values must have {trained[0]:g} and {trained[1]:g}, the ends of the trained range")
     low, high = (int(end[0]) for end in ends)

@@ -25,7 +25,13 @@ EXAMPLES = 5000
 _SEED = 0
 
 _BINS = 10
-"""Of numbers and angles, and of codes: each then has hundreds of examples."""
+"""Of factors that are numbers or angles, and of codes for the recovery's NMI: each then has hundreds of
+examples."""
+
+# With 5,000 examples and 10 bins of a factor, a code that says nothing has 0.017 nats of the factor's 2.3
+# (`information_matrix`), with 1,000 it has 0.086. MIG's gap is between two codes that both have them.
+_PUBLISHED_BINS = 20
+"""Of codes for MIG and modularity, whose published figures have as many (disentanglement_lib)."""
 
 _RARE = 10
 """Examples of a value below which they are left out."""
@@ -107,12 +113,12 @@ def measure_factors(
             "dci_completeness": tree.completeness,
             "dci_informativeness": tree.informativeness,
             "modularity": modularity(
-                matrix, values, factors, categorical=categorical, factor_bins=_BINS, code_bins=_BINS
+                matrix, values, factors, categorical=categorical, factor_bins=_BINS, code_bins=_PUBLISHED_BINS
             ).score,
         }
     scores |= {
         "mig": mutual_information_gap(
-            matrix, values, factors, categorical=categorical, factor_bins=_BINS, code_bins=_BINS
+            matrix, values, factors, categorical=categorical, factor_bins=_BINS, code_bins=_PUBLISHED_BINS
         ).score,
         "sap": separated_attribute_predictability(matrix, values, factors, categorical=categorical).score,
         "explicitness": explicitness(

@@ -49,9 +49,12 @@ def precision_recall(real: ArrayLike, generated: ArrayLike, *, neighbours: int =
             f"neighbours is {neighbours} for {len(real)} real and {len(generated)} generated examples: "
             "it must be at least 1 and below both numbers"
         )
+    # Distances are differences of squared norms: far from the origin these would be all rounding error.
+    centre = real.mean(axis=0)
+    here, there = real - centre, generated - centre
     return PrecisionRecall(
-        precision=_share_inside(generated, real, neighbours),
-        recall=_share_inside(real, generated, neighbours),
+        precision=_share_inside(there, here, neighbours),
+        recall=_share_inside(here, there, neighbours),
     )
 
 

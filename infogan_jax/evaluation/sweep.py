@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset, Factor
 from infogan_jax.evaluation import selection
 from infogan_jax.evaluation.direction import direction
+from infogan_jax.evaluation.disentanglement.bins import bin_factors
+from infogan_jax.evaluation.disentanglement.examples import varies
 from infogan_jax.evaluation.disentanglement.factor_vae import factor_vae_score
 from infogan_jax.evaluation.disentanglement.groups import groups_of_examples
 from infogan_jax.evaluation.evaluate import evaluate
@@ -33,6 +36,9 @@ _IMAGES = 10_000
 _GENERATED = 2000
 """Images of each run's generator that the others read."""
 
+_BINS = 20
+"""Of a continuous code that those images were made from."""
+
 _CENTRALITY_DRAW = 1001
 """Of the keys of pictures: one that no picture has."""
 
@@ -52,6 +58,9 @@ _LEFT_OUT = (
 
 # What a choice is compared with the best run by: the first that there is. Every InfoGAN has the last.
 _HEADLINES = ("code_error", "disentanglement.dci_disentanglement", "mutual_information.total")
+
+# With DCI goes what is easier to read: R^2, or of a category the accuracy above chance.
+_BEST_CODES = "recovery.*.best_code_flexible"
 
 
 class Choice(NamedTuple):
@@ -79,6 +88,7 @@ class Sweep(NamedTuple):
         metrics: numbers by name, of each run, in the runs' order.
         choice: the label-free one, None where there are fewer than three runs, no rule applies, or none says
             anything.
+        notes: a line for each run that lacks what others have, and for a choice that can't be made.
     """
 
     experiment: str
@@ -87,6 +97,7 @@ class Sweep(NamedTuple):
     seeds: list[int]
     metrics: dict[str, list[float]]
     choice: Choice | None
+    notes: Sequence[str] = ()
 
     def best(self, name: str) -> int | None:
         """The place of the run that is best by a metric; None where it makes no run better than another."""
@@ -134,7 +145,7 @@ def summarize(
 
 
 def lines(sweep: Sweep) -> list[str]:
-    """A table for the command line, a metric in each row and a run in each column, and the choice."""
+    """A table for the command line, a metric in each row and a run in each column, notes, and the choice."""
     names = [folder.name for folder in sweep.folders]
     rows = [["", *names, "mean", "sd", "best"]]
     for name, values in sweep.metrics.items():
@@ -149,19 +160,36 @@ def lines(sweep: Sweep) -> list[str]:
     width = max(8, 2 + max(len(cell) for row in rows for cell in row[1:]))
     table = [f"{sweep.experiment}: {len(names)} runs of {sweep.step:,} steps"]
     table += [f"{row[0]:<{first}}" + "".join(f"{cell:>{width}}" for cell in row[1:]) for row in rows]
+    table += sweep.notes
     if sweep.choice:
         chosen = sweep.choice.run
         told = f"chosen without labels ({sweep.choice.rule}): {names[chosen]}"
-        name = next(name for name in _HEADLINES if name in sweep.metrics)
-        values, best = sweep.metrics[name], sweep.best(name)
-        assert best is not None
-        table.append(f"{told}, {name} {values[chosen]:.4f}; the best is {names[best]}, {values[best]:.4f}")
+        table += [f"{told}, {each}" for each in _beside_the_best(sweep, chosen, names)]
     return table
+
+
+def _beside_the_best(sweep: Sweep, chosen: int, names: list[str]) -> list[str]:
+    """By each measure that a choice is judged by: the chosen run's, the best run's, and the difference."""
+    headline = next(name for name in _HEADLINES if name in sweep.metrics)
+    compared = {headline: np.array(sweep.metrics[headline])}
+    skills = [values for name, values in sweep.metrics.items() if fnmatchcase(name, _BEST_CODES)]
+    if skills and headline.startswith("disentanglement"):
+        compared["mean of " + _BEST_CODES] = np.mean(skills, axis=0)
+    told = []
+    for name, values in compared.items():
+        best = int(np.argmax(direction(headline) * values))
+        behind = abs(values[best] - values[chosen])
+        told.append(
+            f"{name} {values[chosen]:.4f}; the best is {names[best]}, {values[best]:.4f}: {behind:.4f} behind"
+        )
+    return told
 
 
 def _summarize(runs: list[tuple[Path, Config]], dataset: Dataset, wandb: str | None) -> Sweep:
     config = runs[0][1]
-    measured = [numbers(newest_metrics(run, dataset, wandb)) for run, _ in runs]
+    found = [newest_metrics(run, dataset, wandb) for run, _ in runs]
+    measured = [numbers(metrics) for metrics in found]
+    choice, notes = _choose([run for run, _ in runs], config, dataset, measured)
     names = [name for name in measured[0] if all(name in each for each in measured)]
     return Sweep(
         experiment=config.experiment,
@@ -169,8 +197,33 @@ def _summarize(runs: list[tuple[Path, Config]], dataset: Dataset, wandb: str | N
         folders=[run for run, _ in runs],
         seeds=[config.seed for _, config in runs],
         metrics={name: [each[name] for each in measured] for name in names},
-        choice=_choose([run for run, _ in runs], config, dataset, measured),
+        choice=choice,
+        notes=[
+            f"{run.name} lacks measures of {', '.join(groups)}, so that no row has them: "
+            f"python eval.py {run} measures it again"
+            for (run, _), metrics in zip(runs, found, strict=True)
+            if (groups := _lacking(metrics, found))
+        ]
+        + notes,
     )
+
+
+def _lacking(metrics: Metrics, others: Sequence[Metrics]) -> list[str]:
+    """The groups of a run's metrics, or names in none, of which others have more: None counts as had."""
+
+    def lacks(mine: Metrics, others: Metrics) -> bool:
+        return any(
+            name not in mine
+            or (isinstance(value, dict) and isinstance(mine[name], dict) and lacks(mine[name], value))
+            for name, value in others.items()
+        )
+
+    groups = dict.fromkeys(name for each in others for name in each)
+    return [
+        group
+        for group in groups
+        if any(group in each and lacks(metrics, {group: each[group]}) for each in others)
+    ]
 
 
 def newest_metrics(run: Path, dataset: Dataset | None = None, wandb: str | None = None) -> Metrics:
@@ -184,7 +237,8 @@ def newest_metrics(run: Path, dataset: Dataset | None = None, wandb: str | None 
         metrics: Metrics = json.loads((run / "eval" / "metrics.json").read_text())
         if metrics["step"] == run_folder.find_step(run):
             return metrics
-    except (FileNotFoundError, ValueError, KeyError):
+    # There is none, it is cut short, or it is JSON of another kind.
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
     return evaluate(run, dataset=dataset, wandb=wandb).metrics
 
@@ -202,18 +256,25 @@ def numbers(metrics: Metrics, prefix: str = "") -> dict[str, float]:
 
 def _choose(
     folders: list[Path], config: Config, dataset: Dataset, measured: list[dict[str, float]]
-) -> Choice | None:
-    """The run that the others agree with most, on training images and without their labels."""
+) -> tuple[Choice | None, list[str]]:
+    """The run that the others agree with most, on training images and without their labels; and what is to be
+    said where such a choice can't be made.
+    """
     if not isinstance(config, InfoGANConfig) or len(folders) < selection.FEWEST_MODELS:
-        return None
+        return None, []
     codes = config.codes
     continuous = [name for name in codes.named if name not in codes.categorical]
     if not codes.codes:
-        return None
+        return None, []
     rule: Any
+    chance = 0.0
     if len(codes.categorical) > 1:
         rule = selection.model_centrality
-        scores = rule(_scores_of_each_other(folders))
+        found = _scores_of_each_other(folders)
+        if found is None:
+            rare = f"among {_GENERATED:,} generated images, values of a code are too rare to compare runs by"
+            return None, [f"no run is chosen: {rare}"]
+        scores, chance = rule(found[0]), found[1]
     elif len(codes.categorical) == 1:
         (name,) = codes.categorical
         rule = selection.category_agreement
@@ -225,9 +286,9 @@ def _choose(
         representations = [np.stack([codes[n] for n in continuous], axis=1) for codes in read]
         scores = rule(np.stack(representations).astype(np.float64), np.array(informative))
     # Where no run says anything, none is to be preferred.
-    if np.max(scores) <= 0:
-        return None
-    return Choice(rule.__name__, [rounded(score) for score in scores], int(np.argmax(scores)))
+    if np.max(scores) <= chance:
+        return None, []
+    return Choice(rule.__name__, [rounded(score) for score in scores], int(np.argmax(scores))), []
 
 
 def _newest(folder: Path) -> tuple[InfoGANConfig, State]:
@@ -244,12 +305,16 @@ def _readings(folder: Path, dataset: Dataset) -> dict[str, np.ndarray]:
     return read_codes(config, state, dataset.train.images[chosen], READING_STATISTICS)
 
 
-def _scores_of_each_other(folders: list[Path]) -> np.ndarray:
+def _scores_of_each_other(folders: list[Path]) -> tuple[np.ndarray, float] | None:
     """FactorVAE's score of each run's codes, row by row, on images of each run's generator: their factors are
-    the codes that they were made from. Float [runs, runs].
+    the codes that they were made from. Float [runs, runs]; with the highest score that codes have which say
+    nothing, the same ones read from the same images in another order. None where too few images share values.
+
+    By chance a score is 1 / codes on average, but a finite draw of groups is above it as often as below.
     """
     models = [_newest(folder) for folder in folders]
-    scores = np.eye(len(models))
+    scores, chance = np.eye(len(models)), 0.0
+    rng = np.random.default_rng(0)
     for j, (config, state) in enumerate(models):
         codes = config.codes
         draw = codes.sample(sample_key(state.key, _CENTRALITY_DRAW), _GENERATED)
@@ -258,14 +323,37 @@ def _scores_of_each_other(folders: list[Path]) -> np.ndarray:
         factors = [
             Factor(name, "category" if name in codes.categorical else "number") for name in codes.named
         ]
+        rows = _sharing(values, factors)
+        values = values[rows]
+        if len(rows) < _GENERATED / 2 or not all(map(varies, values.T, factors)):
+            return None
         for i, (_, reader) in enumerate(models):
             if i == j:
                 continue
-            read = read_codes(config, reader, images, "fake")
+            read = read_codes(config, reader, images[rows], "fake")
             matrix = np.stack([read[name] for name in codes.named], axis=1).astype(np.float64)
             categorical = [n for n, name in enumerate(codes.named) if name in codes.categorical]
-            groups = groups_of_examples(matrix, values, factors)
-            scores[i, j] = factor_vae_score(
-                groups, matrix, len(factors), seed=0, categorical=categorical
-            ).score
-    return scores
+            scores[i, j], by_chance = (
+                factor_vae_score(
+                    groups_of_examples(each, values, factors, factor_bins=_BINS),
+                    each,
+                    len(factors),
+                    seed=0,
+                    categorical=categorical,
+                ).score
+                for each in (matrix, rng.permutation(matrix))
+            )
+            chance = max(chance, by_chance)
+    return scores, chance
+
+
+def _sharing(values: np.ndarray, factors: Sequence[Factor]) -> np.ndarray:
+    """The rows without those that share a factor's value or bin with no other: a group needs two."""
+    rows = np.arange(len(values))
+    while len(rows):
+        binned = bin_factors(values[rows], factors, _BINS)
+        shared = np.all([np.bincount(column)[column] > 1 for column in binned.T], axis=0)
+        if shared.all():
+            break
+        rows = rows[shared]
+    return rows

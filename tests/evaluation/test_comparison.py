@@ -93,7 +93,6 @@ def test_the_best_is_the_lowest_error_and_the_highest_score():
         "continuous_codes.c2.angle.rank_correlation",
         "continuous_codes.c2.angle.traversal.inside",
         "continuous_codes.c2.path_length.inside",
-        "recovery.azimuth.rank_correlation",
         "mutual_information_standard_error.c1",
         "realism.pixels.kernel_standard_error",
         "prior_entropy.c1",

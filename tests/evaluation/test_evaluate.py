@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import statistics
 
 import jax
 import numpy as np
@@ -97,6 +98,26 @@ def test_information_is_a_mean_with_its_standard_error(tiny_config, tmp_path):
         assert abs(estimate.mean - many[name].mean) < 5 * estimate.standard_error
         assert estimate.standard_error == pytest.approx(2 * many[name].standard_error, rel=0.2)
     assert few["total"].mean == pytest.approx(few["c1"].mean + few["c2"].mean, abs=1e-5)
+
+
+def test_the_mean_and_its_standard_error_are_those_of_the_draws(tiny_config, tmp_path, monkeypatch):
+    state, drawn = saved(tiny_config, tmp_path), []
+    one_batch = inference._information
+
+    def recorded(*arguments):
+        drawn.append(one_batch(*arguments))
+        return drawn[-1]
+
+    monkeypatch.setattr(inference, "_information", recorded)
+    # The second batch is cut short.
+    estimates = inference.estimate_information(tiny_config, state, draws=1500)
+    assert len(drawn) == 2 and estimates.keys() == {"c1", "c2", "total"}
+    for name, estimate in estimates.items():
+        nats = [float(x) for batch in drawn for x in batch[name]][:1500]
+        assert estimate.mean == pytest.approx(statistics.fmean(nats), rel=1e-4)
+        assert estimate.standard_error == pytest.approx(statistics.stdev(nats) / 1500**0.5, rel=1e-4)
+    # Other draws each time, not the same again.
+    assert not np.allclose(drawn[0]["total"], drawn[1]["total"])
 
 
 def test_categories_are_matched_on_training_images_and_scored_on_test_images(

@@ -109,6 +109,14 @@ def test_float32_values_are_found():
     assert path_length(values, along(values)) == pytest.approx((2, 2, 2), rel=1e-5)
 
 
+@pytest.mark.parametrize("trained", [(1e5, 1e5 + 1), (-1e-9, 1e-9)])
+def test_the_ends_are_found_wherever_the_range_lies_and_however_wide_it_is(trained):
+    low, high = trained
+    values = (low + high) / 2 + (high - low) / 2 * VALUES
+    speed = 4 / (high - low)
+    assert path_length(values, along(VALUES), trained=trained) == pytest.approx((speed,) * 3)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

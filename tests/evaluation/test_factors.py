@@ -45,7 +45,21 @@ def test_codes_of_noise_say_nothing(values, tmp_path):
     read = {"c1": rng.integers(0, 3, 400), "c2": rng.random(400), "c3": rng.random(400)}
     scores = measure(read, values, tmp_path)[0]["disentanglement"]
     assert scores["mig"] < 0.05 and scores["sap"] < 0.1 and scores["dci_informativeness"] < 0.1
-    assert scores["factor_vae"] < 0.7  # chance is a third
+    # Chance is a third, with a standard error of 0.03 of 300 votes, which share their examples.
+    assert scores["factor_vae"] == pytest.approx(1 / 3, abs=0.1) == scores["beta_vae"]
+    assert scores["explicitness"] == pytest.approx(1 / 2, abs=0.03)
+    assert scores["dci_disentanglement"] < 0.05
+
+
+def test_a_code_has_the_twenty_bins_of_published_figures(tmp_path):
+    # Of 16 values two at a time would share one of ten bins, and the second factor be hidden. The code says
+    # log 8 of one factor and log 2 of the other.
+    code = np.arange(400) % 16
+    known = (Factor("octave", "category"), Factor("parity", "category"))
+    values = np.stack([code // 2, code % 2], axis=1).astype(np.float32)
+    scores = measure({"c2": code.astype(np.float32)}, values, tmp_path, known)[0]["disentanglement"]
+    assert scores["mig"] == pytest.approx(1, abs=1e-6)
+    assert scores["modularity"] == pytest.approx(1 - 1 / 9, abs=1e-6)
 
 
 def test_a_factor_that_does_not_vary_is_left_out(values, tmp_path):

@@ -75,6 +75,14 @@ def test_copies_coincide_far_from_the_origin():
     assert precision_recall(real, real) == (1, 1)
 
 
+def test_a_shift_of_both_sets_changes_nothing():
+    rng = np.random.default_rng(6)
+    real, generated = rng.normal(size=(200, 2)), 3 + 0.1 * rng.normal(size=(200, 2))
+    here = precision_recall(real, generated)
+    assert precision_recall(1e8 + real, 1e8 + generated) == here
+    assert 0 < here.precision < 1 and here.recall < 0.1
+
+
 def test_a_collapsed_generator_covers_nothing():
     real = np.random.default_rng(5).normal(size=(20, 3))
     generated = np.repeat(real[:1] + 1e-3, 20, axis=0)

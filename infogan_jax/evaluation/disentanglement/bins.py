@@ -41,8 +41,9 @@ def bin_codes(codes: np.ndarray, bins: int, categorical: Collection[int] = ()) -
 def bin_factors(values: np.ndarray, factors: Sequence[Factor], bins: int) -> np.ndarray:
     """Each factor by its values where these are few, else in bins that hold about equally many examples.
 
-    The bins' edges are the quantiles k / bins. A category is never cut; an angle is first taken modulo
-    its period, so that no bin has values on two sides of the circle.
+    The bins' edges are the quantiles k / bins, and where the least value reaches beyond the first of them it
+    has a bin of its own: two values or more make two bins or more. A category is never cut; an angle is first
+    taken modulo its period, so that no bin has values on two sides of the circle.
 
     Args:
         values: float [N, F].
@@ -62,7 +63,8 @@ def bin_factors(values: np.ndarray, factors: Sequence[Factor], bins: int) -> np.
             column = np.mod(column, factor.period)
         distinct, index = np.unique(column, return_inverse=True)
         if factor.kind != "category" and len(distinct) > bins:
-            edges = np.quantile(column, np.arange(1, bins) / bins)
+            # An edge at the least value has nothing below it; of a skewed number, all edges may be there.
+            edges = np.maximum(np.quantile(column, np.arange(1, bins) / bins), distinct[1])
             index = np.unique(np.searchsorted(edges, column, side="right"), return_inverse=True)[1]
         columns.append(index)
     return np.stack(columns, axis=1)

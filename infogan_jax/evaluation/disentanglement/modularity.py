@@ -119,8 +119,8 @@ def explicitness(
 
     Raises:
         TypeError: the codes or the values aren't real numbers.
-        ValueError: a shape or a value doesn't fit, a factor doesn't vary in either half, or there are
-            fewer than 2 bins.
+        ValueError: a shape or a value doesn't fit, a factor doesn't vary in either half or has no value or
+            bin in both, or there are fewer than 2 bins.
 
     References:
         Ridgeway and Mozer 2018, section 3.
@@ -131,7 +131,12 @@ def explicitness(
     train, test = halves(binned, classes, np.random.default_rng(seed))
     x = np.hstack(features(codes, categorical))
     per_factor = []
-    for column in binned.T:
+    for column, factor in zip(binned.T, factors, strict=True):
+        if not np.intersect1d(column[train], column[test]).size:
+            raise ValueError(
+                f"factor {factor.name} has no value or bin in both random halves of the {len(codes)} "
+                "examples: give more of them, or lower factor_bins"
+            )
         model = linear_classifier().fit(x[train], column[train])
         probabilities = model.predict_proba(x[test])
         areas = [

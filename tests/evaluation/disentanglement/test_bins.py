@@ -1,6 +1,7 @@
 """Bins worked out by hand."""
 
 import numpy as np
+import pytest
 
 from infogan_jax.data.dataset import Factor
 from infogan_jax.evaluation.disentanglement.bins import bin_codes, bin_factors
@@ -52,9 +53,16 @@ def test_a_quantile_is_in_the_bin_above_it():
     np.testing.assert_array_equal(bins, [0, 0, 1, 1, 2, 2, 3, 3, 3])
 
 
-def test_repeated_values_leave_no_empty_bin():
-    values = column(*[0] * 60, *range(1, 41))
-    assert (np.bincount(bin_factors(values, (Factor("size"),), 10)[:, 0]) > 0).all()
+@pytest.mark.parametrize(("repeated", "bins"), [(60, 10), (960, 20), (1_000_000, 2)])
+def test_repeated_values_leave_no_empty_bin_and_are_not_all_in_one(repeated, bins):
+    values = column(*[0] * repeated, *range(1, 41))
+    index = bin_factors(values, (Factor("size"),), bins)[:, 0]
+    counts = np.bincount(index)
+    assert (counts > 0).all() and len(counts) > 1
+    # The value that most examples have keeps to itself.
+    assert counts[0] == repeated and (index[:repeated] == 0).all()
+    # Nor is all in one bin where it is the greatest.
+    assert len(np.unique(bin_factors(-values, (Factor("size"),), bins))) > 1
 
 
 def test_a_category_is_never_cut():

@@ -58,6 +58,14 @@ def test_every_kind_of_factor_and_code(classes):
     assert (result.gaps > [0.85, 0.55, 0.55]).all()
 
 
+def test_a_number_that_is_mostly_the_same_has_a_gap():
+    # All quantiles of it are 0. The code is the number, but its bins of equal width put 1 beside 0.
+    values = np.array([0.0] * 960 + list(range(1, 41)))[:, None]
+    result = mutual_information_gap(values, values, (Factor("size"),))
+    assert result.entropies == pytest.approx([-0.96 * np.log(0.96) - 0.04 * np.log(0.04)])
+    assert 0.9 < result.score < 1
+
+
 def test_the_bins_are_arguments(classes):
     coarse = mutual_information_gap(
         classes.codes, classes.values, classes.factors, categorical=(0,), code_bins=4, factor_bins=2

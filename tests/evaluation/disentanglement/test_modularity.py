@@ -71,6 +71,12 @@ def test_explicitness_of_one_binary_factor_is_the_area_under_its_curve():
     assert result.score == pytest.approx(roc_auc_score(v[test], code[test]), abs=1e-12)
 
 
+def test_a_factor_without_a_value_in_both_halves_is_refused():
+    each = np.arange(4.0)[:, None]
+    with pytest.raises(ValueError, match="factor v has no value or bin in both random halves of the 4"):
+        explicitness(each, each, (Factor("v", "category"),), seed=0)
+
+
 def test_explicitness_of_every_kind(classes):
     # The category's code says nothing of the others; both continuous codes are exact.
     given = (classes.codes, classes.values, classes.factors)
