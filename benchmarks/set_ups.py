@@ -1,4 +1,4 @@
-"""Times the training steps of several experiments in turn: what does the difference between them cost?
+"""Times several experiments' training steps in turn, on this machine's CPU.
 
 python benchmarks/set_ups.py --set-ups mnist mnist-invariant --json set_ups.json
 """
@@ -56,6 +56,8 @@ def measure(options: Options) -> dict[str, list[float]]:
 def main() -> None:
     """Times them in turn, in one process."""
     options = tyro.cli(Options, description=__doc__)
+    if not options.set_ups:
+        sys.exit("--set-ups: name one or more")
     for name in options.set_ups:
         machine.check(name, least={"batch": 2}, **vars(options))
         if not isinstance(EXPERIMENTS[name], InfoGANConfig):

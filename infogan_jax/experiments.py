@@ -71,8 +71,8 @@ SVHN = InfoGANConfig(
     objective=Objective(lambda_continuous=1.0, scale_weighting=1.0),
 )
 
-# The same on MNIST-M: digits over photographs, in colour. Without noise G makes one picture, in which Q reads
-# the codes from differences that can't be seen; the noise drowns those.
+# The same on MNIST-M, with instance noise: digits over photographs, in colour. Without it G makes one
+# picture, in which Q reads the codes from differences that can't be seen; the noise drowns those.
 # python train.py mnist-m
 MNIST_M = replace(
     SVHN,

@@ -289,7 +289,7 @@ def evaluate(
     run_dir: str | Path,
     *,
     step: int | None = None,
-    features: Sequence[str | Path] = (),
+    features: str | Path | Sequence[str | Path] = (),
     wandb: str | None = None,
 ) -> Evaluation:
     """Measures a run's checkpoint and writes its report, as `eval.py` does.
@@ -305,11 +305,15 @@ def evaluate(
         What was measured.
 
     Raises:
-        UserError: the folder holds no such checkpoint, or the run's data set is not there.
+        NotInstalled: the features are of a package that isn't there.
+        UserError: the folder holds no such checkpoint, the run's data set is not there, or the features are
+            not there or not of use for its images.
     """
     folder = Path(run_dir)
     _check_measurable(folder, wandb)
-    measured = measuring.evaluate(folder, step=step, features=list(map(str, features)), wandb=wandb)
+    measured = measuring.evaluate(
+        folder, step=step, features=list(map(str, _paths(features) if features else ())), wandb=wandb
+    )
     explorer = folder / "explorer.html"
     return Evaluation(
         metrics=measured.metrics,

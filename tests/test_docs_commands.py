@@ -56,7 +56,6 @@ OF_EXTRAS = {
     ".onnx": "onnx",
     "benchmarks/limits.py": "torch",
     "benchmarks/peers.py": "torch",
-    "benchmarks/scenes.py": "--scenes heads --images 128 --rounds 1",
     "benchmarks/seeds.py": "torch",
 }
 """The packages that a part of the command lines needs beside the usual ones."""

@@ -399,7 +399,7 @@ def _trains_saves_resumes_and_is_measured(experiment, values):
     line = [experiment, "--run-dir", "run", "--no-compilation-cache", *options(values)]
     with pytest.MonkeyPatch.context() as unmeasured:
         # It is measured at its end, below.
-        unmeasured.setattr(cli, "_measure", lambda *_: 0)
+        unmeasured.setattr(cli, "_measure", lambda *_, **__: 0)
         assert cli.train([*line, "--train.steps", "1"]) == 0
     assert run_folder.newest_whole(folder) == (1, {})
     assert cli.train([*line, "--train.steps", "2", "--resume"]) == 0

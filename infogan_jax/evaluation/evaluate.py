@@ -49,6 +49,7 @@ def evaluate(
         The measurement; its metrics are what `eval/metrics.json` holds.
 
     Raises:
+        NotInstalled: the features are of a package that isn't there.
         UserError: the folder holds no such checkpoint, or the run's data set or features are not there or not
             of use for it.
     """

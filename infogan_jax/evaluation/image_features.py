@@ -1,5 +1,7 @@
 """What images are compared by: pixels, D's trunk of a reference run, or a network from a file."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from infogan_jax.config import InfoGANConfig
+from infogan_jax.config import InfoGANConfig, to_json
 from infogan_jax.errors import UserError
 from infogan_jax.evaluation.inference import in_batches
 from infogan_jax.networks.features import phi
@@ -25,6 +27,12 @@ PACKAGED = "efficientnet-lite0"
 
 # The last feature maps of either, averaged over space.
 _LAST = {"vgg19": "conv5_4", PACKAGED: "9"}
+
+_HASH = 8
+"""Hexadecimal digits of a configuration's or a file's SHA-256 in a name."""
+
+_SMALLEST = 16
+"""VGG19 halves an image four times before its last convolution."""
 
 
 class ImageFeatures(NamedTuple):
@@ -73,6 +81,8 @@ def find(named: str, image_shape: tuple[int, int, int]) -> ImageFeatures:
         raise UserError(
             f"--features {named} is not there: name a run's folder, a file of VGG19's weights, or {PACKAGED}"
         )
+    if named != PACKAGED and min(image_shape[:2]) < _SMALLEST:
+        raise UserError(f"--features {named}: VGG19 needs images of {_SMALLEST}x{_SMALLEST} pixels or more")
     if image_shape[2] not in (1, 3):
         raise UserError(
             f"--features {named} takes grey or RGB images, and these have {image_shape[2]} channels"
@@ -92,10 +102,11 @@ def _trunk(run: Path, image_shape: tuple[int, int, int]) -> ImageFeatures:
         kind: values.get("trunk", {}) for kind, values in discriminator_variables(state, "real").items()
     }
     look = partial(_look, config, variables)
-    name = run.resolve().name.replace(".", "_")
+    # Folders of several seeds' runs are all called s0, s1, ...: the configuration says which run it is.
+    setting = hashlib.sha256(json.dumps(to_json(config)).encode()).hexdigest()[:_HASH]
     return ImageFeatures(
-        f"trunk-{name}-{step}",
-        f"by D's trunk of {name}, step {step:,}",
+        f"trunk-{config.experiment}-s{config.seed}-{step}-{setting}",
+        f"by D's trunk of {config.experiment}, seed {config.seed}, step {step:,} ({setting})",
         lambda images: in_batches(lambda batch: {"features": look(batch)}, images)["features"],
     )
 
@@ -110,12 +121,12 @@ def _look(config: InfoGANConfig, variables: dict[str, Any], images: Array) -> Ar
 
 def _network(network: str, weights: Path | None) -> ImageFeatures:
     layer = _LAST[network]
-    params = phi.load(network, layer, weights).params
+    loaded = phi.load(network, layer, weights)
     return ImageFeatures(
-        f"{network}-{layer}",
+        f"{network}-{layer}-{loaded.sha256[:_HASH]}",
         f"by {network}, layer {layer}, averaged over space",
         lambda images: in_batches(
-            lambda batch: {"features": _mean_map(network, layer, params, batch)}, images
+            lambda batch: {"features": _mean_map(network, layer, loaded.params, batch)}, images
         )["features"],
     )
 

@@ -88,7 +88,8 @@ class Sweep(NamedTuple):
         metrics: numbers by name, of each run, in the runs' order.
         choice: the label-free one, None where there are fewer than three runs, no rule applies, or none says
             anything.
-        notes: a line for each run that lacks what others have, and for a choice that can't be made.
+        notes: a line for each run that lacks what others have, and one where values are too rare to
+            choose by.
     """
 
     experiment: str
@@ -199,7 +200,7 @@ def _summarize(runs: list[tuple[Path, Config]], dataset: Dataset, wandb: str | N
         metrics={name: [each[name] for each in measured] for name in names},
         choice=choice,
         notes=[
-            f"{run.name} lacks measures of {', '.join(groups)}, so that no row has them: "
+            f"{run.name} lacks measures of {', '.join(groups)}, so that no row has all of them: "
             f"python eval.py {run} measures it again"
             for (run, _), metrics in zip(runs, found, strict=True)
             if (groups := _lacking(metrics, found))
@@ -218,12 +219,21 @@ def _lacking(metrics: Metrics, others: Sequence[Metrics]) -> list[str]:
             for name, value in others.items()
         )
 
+    metrics, others = _usual(metrics), list(map(_usual, others))
     groups = dict.fromkeys(name for each in others for name in each)
     return [
         group
         for group in groups
         if any(group in each and lacks(metrics, {group: each[group]}) for each in others)
     ]
+
+
+def _usual(metrics: Metrics) -> Metrics:
+    """Metrics without what `--features` adds, which a run has as it was asked for."""
+    realism = metrics.get("realism")
+    if not isinstance(realism, dict):
+        return metrics
+    return metrics | {"realism": {name: found for name, found in realism.items() if name == "pixels"}}
 
 
 def newest_metrics(run: Path, dataset: Dataset | None = None, wandb: str | None = None) -> Metrics:

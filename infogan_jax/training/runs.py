@@ -56,7 +56,7 @@ def fitting(
     parted: list[list[Run]] = []
     for group in groups:
         if len(group) in large:
-            if processes.first():
+            if processes.first() and len(group) > 1:
                 tell(f"{_too_large(group)}: they are trained one after another")
             parted += [[run] for run in group]
         else:

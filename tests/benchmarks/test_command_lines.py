@@ -9,6 +9,7 @@ import jax
 import overhead
 import pytest
 import scaling
+import set_ups
 import startup
 
 from infogan_jax.config import Objective
@@ -41,7 +42,7 @@ def test_scenes(monkeypatch, tmp_path, capsys, tiny_config):
     numbers = json.loads((tmp_path / "a.json").read_text())["heads"]
     assert len(numbers["rendering"]) == len(numbers["step"]) == 2
     of_one = [statistics.median(numbers[task]) for task in ("rendering", "step")]
-    rendering, training = heads.data.render * of_one[0], heads.train.steps * of_one[1]
+    rendering, training = 1.2 * heads.data.render * of_one[0], heads.train.steps * of_one[1]
     assert numbers["share"] == pytest.approx(rendering / (rendering + training)) and 0 < numbers["share"] < 1
     assert f"{numbers['share']:.2%}" in capsys.readouterr().out
 
@@ -57,7 +58,9 @@ def test_set_ups(monkeypatch, tmp_path, capsys):
     numbers = json.loads((tmp_path / "a.json").read_text())
     times = numbers["milliseconds_per_step"]["digits"]
     assert len(times) == 2 and min(times) > 0 and numbers["batch"] == 4
-    assert "1.00" in capsys.readouterr().out
+    monkeypatch.setattr(set_ups, "measure", lambda options: {"digits": [2.0, 4.0], "heads": [6.0, 12.0]})
+    call(monkeypatch, "set_ups", "--set-ups", "digits", "heads")
+    assert "3.00" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="--set-ups masks: it must be an InfoGAN experiment"):
         call(monkeypatch, "set_ups", "--set-ups", "digits", "masks")
 

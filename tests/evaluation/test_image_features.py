@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +55,8 @@ def test_pixels(images):
 
 def test_the_trunk_is_what_d_and_q_look_at(run, drawn, tiny_config, images):
     found = image_features.find(str(run), SHAPE)
-    assert found.name == "trunk-a_reference-7" and "D's trunk of a_reference, step 7" in found.told
+    assert re.fullmatch(r"trunk-tiny-s0-7-[0-9a-f]{8}", found.name)
+    assert "D's trunk of tiny, seed 0, step 7" in found.told
     features = found.of(images)
     assert features.shape == (5, 2 * 2 * 8)
     # D's logit is one dense layer on them: on real images' statistics, and on no others.
@@ -76,12 +78,14 @@ def test_a_network_sees_three_equal_colours_of_grey_images(monkeypatch, images):
         calls.append((network, layer, params))
         return jnp.concatenate([rgb, 2 * rgb], axis=-1)
 
-    monkeypatch.setattr(phi, "load", lambda network, layer, weights: phi.EfficientNetLite0({"w": 1.0}, "0"))
+    monkeypatch.setattr(
+        phi, "load", lambda network, layer, weights: phi.EfficientNetLite0({"w": 1.0}, "abcdef0123")
+    )
     monkeypatch.setattr(phi, "features", features)
     found = image_features.find("efficientnet-lite0", SHAPE)
     means = images.astype(np.float32).mean((1, 2)) / 255
     assert found.of(images) == pytest.approx(np.concatenate([means] * 3 + [2 * means] * 3, axis=1), rel=1e-5)
-    assert found.name == "efficientnet-lite0-9" and calls[0][:2] == ("efficientnet-lite0", "9")
+    assert found.name == "efficientnet-lite0-9-abcdef01" and calls[0][:2] == ("efficientnet-lite0", "9")
 
 
 def test_what_can_not_be_used_is_refused(run, tmp_path):
@@ -91,8 +95,9 @@ def test_what_can_not_be_used_is_refused(run, tmp_path):
         ("nowhere", SHAPE, "--features nowhere is not there: name a run's folder, a file of VGG19's weights"),
         (run, (28, 28, 1), r"looks at images of 8x8x1, and these are of 28x28x1"),
         (tmp_path, SHAPE, "holds no finished checkpoint"),
-        (weights, SHAPE, "weights.pt"),
-        (weights, (8, 8, 2), "takes grey or RGB images, and these have 2 channels"),
+        (weights, SHAPE, "VGG19 needs images of 16x16 pixels or more"),
+        (weights, (16, 16, 1), "weights.pt"),
+        (weights, (16, 16, 2), "takes grey or RGB images, and these have 2 channels"),
     ):
         with pytest.raises(UserError, match=message):
             image_features.find(str(named), shape)
@@ -104,10 +109,11 @@ def test_a_run_is_measured_by_another_ones_trunk(run, drawn, tiny_config, digits
         checkpoints.save(7, drawn, config)
     measured = evaluate(tmp_path / "run", dataset=digits, features=[str(run)])
     found = json.loads((tmp_path / "run/eval/metrics.json").read_text())["realism"]
-    assert found.keys() == {"pixels", "trunk-a_reference-7"} and found == measured.metrics["realism"]
-    by_trunk = found["trunk-a_reference-7"]
+    name = image_features.find(str(run), SHAPE).name
+    assert found.keys() == {"pixels", name} and found == measured.metrics["realism"]
+    by_trunk = found[name]
     assert by_trunk["frechet_distance"] > 0 and by_trunk["examples"] == 360
-    rows = [row for row in measured.results if "by D's trunk of a_reference, step 7" in row[2]]
+    rows = [row for row in measured.results if "by D's trunk of tiny, seed 0, step 7" in row[2]]
     assert [row[0] for row in rows] == ["Fréchet distance", "Kernel distance", "Precision", "Recall"]
 
 
@@ -116,6 +122,15 @@ def test_a_run_without_codes_has_no_such_features(enlarging_run):
         evaluate(enlarging_run, features=["efficientnet-lite0"])
     with pytest.raises(UserError, match=r"--features .*run is a run of tiny: it must be one of an InfoGAN"):
         image_features.find(str(enlarging_run), SHAPE)
+
+
+def test_runs_of_several_seeds_have_features_of_different_names(run, drawn, tiny_config, tmp_path):
+    names = {image_features.find(str(run), SHAPE).name}
+    for n in (1, 2):
+        with Checkpoints(tmp_path / f"{n}/s0") as checkpoints:
+            checkpoints.save(7, drawn, dataclasses.replace(tiny_config, seed=n))
+        names.add(image_features.find(str(tmp_path / f"{n}/s0"), SHAPE).name)
+    assert len(names) == 3
 
 
 def test_the_distance_is_of_the_features(run, images):

@@ -217,7 +217,7 @@ def test_what_one_run_lacks_is_said_once_with_what_mends_it(tiny_config, tmp_pat
     assert "mutual_information.c1" in summary.metrics and "mutual_information.c2" not in summary.metrics
     (note,) = summary.notes
     assert note == (
-        "s1 lacks measures of mutual_information, prior_entropy, so that no row has them: "
+        "s1 lacks measures of mutual_information, prior_entropy, so that no row has all of them: "
         f"python eval.py {tmp_path / 's1'} measures it again"
     )
     assert sweep.lines(summary)[-1] == note
@@ -225,6 +225,12 @@ def test_what_one_run_lacks_is_said_once_with_what_mends_it(tiny_config, tmp_pat
     # What was measured and came to nothing isn't lacking.
     file.write_text(json.dumps(metrics | {"prior_entropy": None, "mutual_information": None}))
     assert not summarize(tmp_path)[0].notes
+
+
+def test_features_that_one_run_was_asked_for_are_not_lacking_in_the_others():
+    asked = {"realism": {"pixels": {"precision": 0.5}, "trunk-tiny-s0-7-0": {"precision": 0.5}}}
+    assert sweep._lacking({"realism": {"pixels": {"precision": 0.1}}}, [asked]) == []
+    assert sweep._lacking({"realism": {"precision": 0.1}}, [asked]) == ["realism"]
 
 
 def test_how_far_the_choice_is_behind_is_told():
