@@ -9,7 +9,6 @@ import json
 import math
 import statistics
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import machine
 import tyro
 from rich.console import Console
 from rich.table import Table
-from sides import Job, median_min_max, prepare_ours
+from sides import Job, in_turn, median_min_max, prepare_ours
 
 from infogan_jax.data.scenes import SCENES
 from infogan_jax.data.scenes.batches import BATCH, render_split
@@ -54,22 +53,15 @@ def measure(name: str, options: Options) -> dict[str, list[float]]:
     # Compiles both.
     render_split(scene, key, BATCH)
     train()
-    found: dict[str, list[float]] = {task: [] for task in tasks}
-    for _ in range(options.rounds):
-        for task, (work, count) in tasks.items():
-            started = time.perf_counter()
-            work()
-            found[task].append(1e3 * (time.perf_counter() - started) / count)
-    return found
+    return in_turn(tasks, options.rounds)
 
 
 def share(name: str, found: dict[str, list[float]]) -> float:
     """The rendering's part of the preset's time, by the medians."""
     config = EXPERIMENTS[name]
     # A fifth as many are rendered for the test.
-    rendering = (config.data.render + math.ceil(config.data.render / 5)) * statistics.median(
-        found["rendering"]
-    )
+    images = config.data.render + math.ceil(config.data.render / 5)
+    rendering = images * statistics.median(found["rendering"])
     return rendering / (rendering + config.train.steps * statistics.median(found["step"]))
 
 

@@ -5,7 +5,6 @@ python benchmarks/set_ups.py --set-ups mnist mnist-invariant --json set_ups.json
 
 import json
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import machine
 import tyro
 from rich.console import Console
 from rich.table import Table
-from sides import Job, median_min_max, prepare_ours, ratios
+from sides import Job, in_turn, median_min_max, prepare_ours, ratios
 
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.experiments import EXPERIMENTS
@@ -38,19 +37,13 @@ class Options:
 
 def measure(options: Options) -> dict[str, list[float]]:
     """Milliseconds of a step of each experiment, by round."""
-    work = {
-        name: prepare_ours(Job(name, options.batch, options.steps, options.rounds)).steps
+    tasks = {
+        name: (prepare_ours(Job(name, options.batch, options.steps, options.rounds)).steps, options.steps)
         for name in options.set_ups
     }
-    for steps in work.values():
+    for steps, _ in tasks.values():
         steps()  # Compiles.
-    found: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(options.rounds):
-        for name, steps in work.items():
-            started = time.perf_counter()
-            steps()
-            found[name].append(1e3 * (time.perf_counter() - started) / options.steps)
-    return found
+    return in_turn(tasks, options.rounds)
 
 
 def main() -> None:

@@ -235,6 +235,17 @@ def measure(job: Job, sides: Sequence[Side]) -> dict[str, dict[Side, list[float]
     return found
 
 
+def in_turn(tasks: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of one of each task, by round, in this process: what is called, and how many that is."""
+    found: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, (work, count) in tasks.items():
+            started = time.perf_counter()
+            work()
+            found[name].append(1e3 * (time.perf_counter() - started) / count)
+    return found
+
+
 def ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
     """The ratio in each round."""
     return [a / b for a, b in zip(of, to, strict=True)]

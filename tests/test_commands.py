@@ -65,7 +65,7 @@ class TestRun:
         page = (cwd / "runs/digits-s0/report.html").read_text()
         pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
         files = {path.read_bytes() for path in (cwd / "runs/digits-s0/eval").glob("*.png")}
-        assert {base64.b64decode(picture) for picture in pictures} == files and len(files) == 6
+        assert {base64.b64decode(picture) for picture in pictures} == files and len(files) == 7
         for content in files:
             with Image.open(io.BytesIO(content)) as image:
                 assert min(image.size) > 200 and np.asarray(image.convert("L")).std() > 5
