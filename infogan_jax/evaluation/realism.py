@@ -6,6 +6,7 @@ import numpy as np
 
 from infogan_jax.config import InfoGANConfig
 from infogan_jax.data.dataset import Dataset
+from infogan_jax.errors import UserError
 from infogan_jax.evaluation.distances import frechet_distance, kernel_distance
 from infogan_jax.evaluation.image_features import PIXELS, ImageFeatures
 from infogan_jax.evaluation.inference import generate_images
@@ -45,9 +46,14 @@ def measure_realism(
         For each features by name "told", what they are, and "examples", the number of either set;
         "frechet_distance", "kernel_distance" with its "kernel_standard_error", "precision" and "recall". None
         where there are fewer than 20 test images.
+
+    Raises:
+        UserError: there are fewer, and features are given.
     """
     images = dataset.test.images
     if len(images) < _FEWEST:
+        if features:
+            raise UserError(f"--features needs {_FEWEST} test images or more, and here are {len(images)}")
         return None
     # Stored sets are often in the order of a class.
     chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:EXAMPLES])

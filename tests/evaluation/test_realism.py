@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from infogan_jax.data.dataset import Dataset, Split
-from infogan_jax.evaluation import realism
+from infogan_jax.errors import UserError
+from infogan_jax.evaluation import image_features, realism
 from infogan_jax.evaluation.distances import frechet_distance
 
 
@@ -47,3 +48,5 @@ def test_few_test_images_say_nothing(tiny_config, digits):
     dataset = Dataset("few", Split(digits.train.images, None), few, None)
     assert realism.measure_realism(tiny_config, State, dataset) is None
     assert realism.results(None) == []
+    with pytest.raises(UserError, match="--features needs 20 test images or more, and here are 10"):
+        realism.measure_realism(tiny_config, State, dataset, [image_features.PIXELS])
