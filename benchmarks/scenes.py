@@ -2,7 +2,8 @@
 
     python benchmarks/scenes.py --json scenes.json
 
-A scene is rendered once, before its training: what is told is the rendering's part of the time of both.
+A scene is rendered once, before its training, or with --data.endless a batch in each step: what is told
+is the rendering's part of the time of both.
 """
 
 import json
@@ -56,13 +57,14 @@ def measure(name: str, options: Options) -> dict[str, list[float]]:
     return in_turn(tasks, options.rounds)
 
 
-def share(name: str, found: dict[str, list[float]]) -> float:
-    """The rendering's part of the preset's time, by the medians."""
+def shares(name: str, found: dict[str, list[float]]) -> tuple[float, float]:
+    """The rendering's part of the preset's time, before the training and in each step, by the medians."""
     config = EXPERIMENTS[name]
+    image, step = (statistics.median(found[task]) for task in ("rendering", "step"))
     # A fifth as many are rendered for the test.
-    images = config.data.render + math.ceil(config.data.render / 5)
-    rendering = images * statistics.median(found["rendering"])
-    return rendering / (rendering + config.train.steps * statistics.median(found["step"]))
+    once = image * (config.data.render + math.ceil(config.data.render / 5))
+    batch = image * config.train.batch
+    return once / (once + config.train.steps * step), batch / (batch + step)
 
 
 def main() -> None:
@@ -73,17 +75,17 @@ def main() -> None:
     for name in options.scenes:
         machine.check(name, images=options.images, steps=options.steps, rounds=options.rounds)
     table = Table(title="Rendering beside training, compilation left out")
-    for heading in ("scene", "us / image", "min", "max", "ms / step", "min", "max", "rendering's part"):
+    spread = ("min", "max")
+    for heading in ("scene", "us / image", *spread, "ms / step", *spread, "part, once", "in each step"):
         table.add_column(heading, justify="left" if heading == "scene" else "right")
     numbers: dict[str, dict[str, object]] = {}
     for name in options.scenes:
         found = measure(name, options)
         rendering = [1e3 * ms for ms in found["rendering"]]
-        part = share(name, found)
-        table.add_row(
-            name, *median_min_max(rendering, ".0f"), *median_min_max(found["step"], ".0f"), f"{part:.2%}"
-        )
-        numbers[name] = found | {"share": part}
+        once, each = shares(name, found)
+        times = *median_min_max(rendering, ".0f"), *median_min_max(found["step"], ".0f")
+        table.add_row(name, *times, f"{once:.2%}", f"{each:.2%}")
+        numbers[name] = found | {"share": once, "share_endless": each}
     console = Console(width=110)
     console.print(table)
     circumstances = machine.circumstances("jax") | {"device": jax.local_devices()[0].device_kind}

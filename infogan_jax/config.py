@@ -44,6 +44,9 @@ class Data:
     and they must fit into memory."""
     render: int = 0
     """Of the source scenes: training images to render, and a fifth as many for testing."""
+    endless: bool = False
+    """Of the source scenes: every batch is new images, rendered in the step; those of --data.render are then
+    for measuring alone."""
     stream: Literal["auto", "yes", "no"] = "auto"
     """no: every device holds all training images; yes: this machine's memory does, and those of a call are
     brought to the devices while the one before it runs; auto: yes where they take more than half of a
@@ -281,6 +284,7 @@ _OF_SOURCES = {
     "extra": ("tfds",),
     "limit": ("tfds",),
     "render": ("scenes",),
+    "endless": ("scenes",),
 }
 
 
@@ -327,6 +331,10 @@ def validate(config: Config) -> None:
         )
     if config.data.source == "scenes" and not config.data.render:
         raise UserError("--data.render is 0: say how many images of the scene to render")
+    if config.data.endless and config.data.stream == "yes":
+        raise UserError(
+            "--data.stream is yes, but with --data.endless the devices render what they see: leave one out"
+        )
     if config.data.crop and config.data.size:
         raise UserError(
             f"--data.crop is {config.data.crop} and --data.size is {config.data.size}: images are either cut "

@@ -213,13 +213,14 @@ def test_a_value_just_outside_its_limit_is_refused_by_the_name_of_its_flag(path,
         ("extra", True, ["tfds"]),
         ("limit", 4, ["tfds"]),
         ("render", 4, ["scenes"]),
+        ("endless", True, ["scenes"]),
     ],
 )
 def test_a_field_of_the_data_belongs_to_its_sources(field, value, sources):
     for source in ("digits", "tfds", "folder", *sources):
         config = changed(changed(PRESET, "data.source", source), f"data.{field}", value)
         if source in sources:
-            validate(config)
+            validate(changed(config, "data.render", 4) if source == "scenes" else config)
             continue
         with pytest.raises(UserError) as refusal:
             validate(config)
@@ -241,6 +242,14 @@ def test_images_are_cut_or_resized_and_not_both():
 def test_a_scene_has_images_to_render():
     with pytest.raises(UserError, match=r"^--data\.render is 0: say how many"):
         validate(changed(EXPERIMENTS["heads"], "data.render", 0))
+
+
+def test_images_that_are_rendered_in_the_step_are_not_streamed():
+    endless = changed(EXPERIMENTS["heads"], "data.endless", True)
+    validate(endless)
+    validate(changed(endless, "data.stream", "no"))
+    with pytest.raises(UserError, match=r"^--data\.stream is yes, but with --data\.endless .* leave one out"):
+        validate(changed(endless, "data.stream", "yes"))
 
 
 def test_the_limits_of_an_autoencoder():

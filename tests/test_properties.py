@@ -81,6 +81,7 @@ OF_DIGITS = {
     "data.grey": st.just(""),
     "data.skip_unreadable": st.just(""),
     "data.extra": st.just(""),
+    "data.endless": st.just(""),
 }
 # Of photographs of 24x24 pixels, of which squares of 20x20 are cut.
 OF_FOLDER = {
@@ -91,6 +92,7 @@ OF_FOLDER = {
     "data.render": numbers(st.integers(1, 99)),
     "data.grey": st.just(""),
     "data.extra": st.just(""),
+    "data.endless": st.just(""),
 }
 INVALID = {
     "seed": st.one_of(below_zero, numbers(st.integers(2**32, 2**70))),

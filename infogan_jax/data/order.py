@@ -39,6 +39,21 @@ def batch_indices(seed: int, step: int, batch: int, size: int) -> np.ndarray:
     return indices
 
 
+def endless_indices(seed: int, step: int, batch: int) -> np.ndarray:
+    """Numbers of the images of one batch, of images without end: as good as never the same one twice.
+
+    Args:
+        seed: chooses the images, 0 <= seed < 2**64.
+        step: number of the step, 0 <= step < 2**64.
+        batch: images a step.
+
+    Returns:
+        Independent draws, uniform in [0, 2**31), int32 [batch].
+    """
+    raw = np.random.Philox(key=np.array([seed, step], np.uint64)).random_raw(batch)
+    return (raw >> np.uint64(33)).astype(np.int32)
+
+
 # So many seeds may be trained side by side, each of which is asked in turn.
 @functools.lru_cache(maxsize=32)
 def _orders(seed: int, size: int) -> Callable[[int], np.ndarray]:

@@ -10,6 +10,8 @@ from infogan_jax.data import digits, folder, scenes, tfds
 from infogan_jax.data.dataset import Dataset
 
 if TYPE_CHECKING:
+    from jax import Array
+
     # Not at run time: with it comes JAX, which takes longer to import than data takes to be looked for.
     from infogan_jax.config import Data
 
@@ -82,6 +84,19 @@ def nbytes(data: Data) -> int:
 def fewer(data: Data) -> str:
     """What to do where a data set's images don't fit into memory, as the end of a sentence."""
     return _SOURCES[data.source].fewer
+
+
+def endless(data: Data) -> Callable[[Array], Array] | None:
+    """What a training sees in place of its data set's images: any number of them, rendered in the step.
+
+    Args:
+        data: what `check` has found to be there.
+
+    Returns:
+        A function of the images' numbers, int32 [N] of 0 and above, that gives uint8 [N, h, w, c] and can be
+        jitted; None where a training sees the data set's own.
+    """
+    return scenes.endless(data.name) if data.endless else None
 
 
 def load(data: Data) -> Dataset:

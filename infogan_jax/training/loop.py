@@ -18,8 +18,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
 from infogan_jax.config import Config, SuperResolutionConfig, Train, differences
+from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.data.order import batch_indices
+from infogan_jax.data.order import batch_indices, endless_indices
 from infogan_jax.errors import NonFiniteError
 from infogan_jax.images import tile
 from infogan_jax.tasks.registry import constants_of, task_of
@@ -84,8 +85,8 @@ def compile_steps(
         A function of the state (donated), all training images (uint8 [N, h, w, c], on every
         device), each device's batches as indices (int32 [devices, steps, batch / devices]) and the
         constants. In place of the images None may be given; the batches are then the images themselves
-        (uint8 [devices, steps, batch / devices, h, w, c]). It returns the new state and each step's metrics,
-        [steps].
+        (uint8 [devices, steps, batch / devices, h, w, c]), or, of data without end, still indices, whose
+        images are rendered in the step. It returns the new state and each step's metrics, [steps].
     """
     if stacked is None:
         stacked = stacks(devices)
@@ -103,10 +104,16 @@ def _program(
     stacked: bool,
 ) -> jax.stages.Wrapped:
     """What `compile_steps` returns, of a configuration that says only what a step reads."""
+    rendered = sources.endless(config.data)
+
+    def seen(images: Array | None, batch: Array) -> Array:
+        if rendered:
+            return rendered(batch)
+        return batch if images is None else images[batch]
 
     def steps(state: State, images: Array | None, batches: Array, *constants: Any) -> tuple[State, Metrics]:
         def one(state: State, batch: Array) -> tuple[State, Metrics]:
-            return step(config, state, batch if images is None else images[batch], *constants)
+            return step(config, state, seen(images, batch), *constants)
 
         return jax.lax.scan(one, state, batches) if len(batches) > 1 else _loop_of_one(one, state, batches)
 
@@ -158,9 +165,18 @@ def own_rows(devices: Sequence[jax.Device]) -> list[int]:
 
 
 def device_batches(config: Config, first: int, count: int, size: int, replicas: int) -> np.ndarray:
-    """Which images the steps ``first`` to ``first + count`` see, int32 [replicas, count, share]."""
-    batch = config.train.batch
-    indices = np.stack([batch_indices(config.seed, s, batch, size) for s in range(first, first + count)])
+    """Which images the steps ``first`` to ``first + count`` see, int32 [replicas, count, share].
+
+    They are of ``size`` images, or of data without end.
+    """
+    batch, seed = config.train.batch, config.seed
+
+    def of_step(step: int) -> np.ndarray:
+        if config.data.endless:
+            return endless_indices(seed, step, batch)
+        return batch_indices(seed, step, batch, size)
+
+    indices = np.stack([of_step(step) for step in range(first, first + count)])
     return indices.reshape(count, replicas, batch // replicas).swapaxes(0, 1)
 
 
@@ -234,7 +250,8 @@ def train(
         for run in runs:
             run.folder.mkdir(parents=True, exist_ok=True)
     stream = processes.any_of(streams(config, dataset.train.images.nbytes, devices))
-    images = None if stream else jax.device_put(dataset.train.images, placement)
+    elsewhere = stream or config.data.endless
+    images = None if elsewhere else jax.device_put(dataset.train.images, placement)
     constants = jax.device_put(constants_of(config), placement)
     run_steps = compile_steps(config, devices, len(runs), constants=len(constants))
     task = task_of(config)

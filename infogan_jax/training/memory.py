@@ -27,7 +27,7 @@ class Need(NamedTuple):
     """Bytes on each device, at least.
 
     Attributes:
-        images: the training images; 0 where they are streamed.
+        images: the training images; 0 where they are streamed, or rendered in the step.
         state: the states of all runs, and the gradients of those that take a step at once.
         calls: the indices of the images that a call sees; or where they are streamed, the images of that call
             and of those that are being gathered.
@@ -52,7 +52,9 @@ def check_data(nbytes: int, advice: str) -> None:
 
 
 def streams(config: Config, nbytes: int, devices: Sequence[jax.Device]) -> bool:
-    """Whether training images of that many bytes stay in this machine's memory, not on the devices."""
+    """Whether training images of that many bytes are brought to the devices from this machine's memory."""
+    if config.data.endless:
+        return False
     if config.data.stream != "auto":
         return config.data.stream == "yes"
     there = device_memory(devices)
@@ -163,7 +165,7 @@ def needed(
     # Of runs in turn one's gradients and activations are there at a time.
     at_once = runs if stacked else 1
     return Need(
-        images=0 if streamed else images.nbytes,
+        images=0 if streamed or config.data.endless else images.nbytes,
         state=runs * sum(map(_bytes, jax.tree.leaves(state))) + at_once * params,
         calls=seen * ((1 + BUFFERED) * images[0].nbytes if streamed else 4),
         step=at_once * step,

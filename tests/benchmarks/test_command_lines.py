@@ -44,7 +44,10 @@ def test_scenes(monkeypatch, tmp_path, capsys, tiny_config):
     of_one = [statistics.median(numbers[task]) for task in ("rendering", "step")]
     rendering, training = 1.2 * heads.data.render * of_one[0], heads.train.steps * of_one[1]
     assert numbers["share"] == pytest.approx(rendering / (rendering + training)) and 0 < numbers["share"] < 1
-    assert f"{numbers['share']:.2%}" in capsys.readouterr().out
+    of_batch = heads.train.batch * of_one[0]
+    assert numbers["share_endless"] == pytest.approx(of_batch / (of_batch + of_one[1]))
+    told = capsys.readouterr().out
+    assert f"{numbers['share']:.2%}" in told and f"{numbers['share_endless']:.2%}" in told
 
 
 def test_a_scene_that_is_not_there(monkeypatch):

@@ -2,11 +2,13 @@ import weakref
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from infogan_jax.data import order
-from infogan_jax.data.order import batch_indices
+from infogan_jax.data.order import batch_indices, endless_indices
 
 GOLDEN_START = [0, 2, 1, 5, 4, 3, 6, 7, 5, 3, 7, 2]
+ENDLESS_START = [24796466, 518722949, 239285202]
 GOLDEN_FAR = [8504, 57807, 9691, 8352, 28056, 47599]
 
 
@@ -46,6 +48,16 @@ def test_golden_values():
     # Recorded from numpy 2.4.6. Should they change, resumed runs would no longer equal whole ones.
     assert batch_indices(0, 0, 12, 8).tolist() == GOLDEN_START
     assert batch_indices(7, 10**9, 6, 60_000).tolist() == GOLDEN_FAR
+
+
+def test_numbers_without_end_are_uniform_and_hang_on_seed_and_step():
+    assert endless_indices(0, 0, 3).tolist() == ENDLESS_START
+    assert endless_indices(2**64 - 1, 2**64 - 1, 1).dtype == np.int32
+    numbers = endless_indices(5, 7, 3000)
+    assert scipy.stats.kstest(numbers, "uniform", (0, 2**31)).pvalue > 1e-3
+    others = [endless_indices(5, 8, 3000), endless_indices(6, 7, 3000)]
+    assert not set(numbers) & (set(others[0]) | set(others[1]))
+    np.testing.assert_array_equal(numbers[:10], endless_indices(5, 7, 10))
 
 
 def test_result_is_the_callers_own_int32():

@@ -141,6 +141,15 @@ def test_images_that_a_device_cannot_hold_are_streamed(tiny_config, monkeypatch)
     assert not memory.streams(tiny_config, 2**60, devices)
 
 
+def test_images_that_are_rendered_in_the_step_need_no_memory(tiny_config, monkeypatch):
+    monkeypatch.setattr(memory, "host_memory", lambda: 2**29)
+    data = dataclasses.replace(tiny_config.data, endless=True)
+    endless = dataclasses.replace(tiny_config, data=data)
+    assert not memory.streams(endless, 2**40, jax.devices()[:1])
+    assert memory.needed(endless, images(2**40), 1).images == 0
+    memory.check(endless, images(2**40), jax.devices()[:1])
+
+
 def test_images_that_memory_cannot_hold_are_refused(monkeypatch):
     monkeypatch.setattr(memory, "host_memory", lambda: 2**30)
     memory.check_data(2**29, "take fewer")

@@ -1,4 +1,7 @@
-"""Training on images that the devices don't hold is training on those that they do."""
+"""Training on images that the devices don't hold.
+
+On streamed ones it is training on those that they do hold; of data without end each step renders its own.
+"""
 
 import dataclasses
 import io
@@ -10,6 +13,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from infogan_jax.config import Data
+from infogan_jax.data import scenes, sources
+from infogan_jax.data.order import endless_indices
 from infogan_jax.tasks.replica import replica_mean
 from infogan_jax.training import loop
 from infogan_jax.training.logging import read_records
@@ -29,7 +35,7 @@ class Task:
 
     @staticmethod
     def init(config, key):
-        return State(np.int32(0), key, np.zeros((8, 8, 1), np.float32))
+        return State(np.int32(0), key, np.zeros(sources.check(config.data), np.float32))
 
     @staticmethod
     def step(config, state, images):
@@ -121,6 +127,38 @@ def test_several_seeds_in_one_program(resident, config, digits, tmp_path, checkp
     train(runs, digits, devices)
     assert losses(tmp_path / "s3") != losses(tmp_path / "s0")
     assert_same(tmp_path / "s0", folder, 12, checkpoint_arrays)
+
+
+@pytest.fixture
+def endless(config):
+    data = Data("scenes", "sprites", render=4, endless=True)
+    return dataclasses.replace(config, data=data, train=dataclasses.replace(config.train, batch=4))
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_each_step_renders_its_own_images(endless, tmp_path, devices, checkpoint_arrays):
+    runs = [Run(dataclasses.replace(endless, seed=seed), tmp_path / f"s{seed}") for seed in (0, 3)]
+    train(runs, scenes.load("sprites", 4, 4), devices)
+    for run in runs:
+        steps = [endless_indices(run.config.seed, step, 4) for step in range(12)]
+        seen = 0.0
+        for numbers in steps:
+            images = np.asarray(scenes.endless("sprites")(numbers), np.float32)
+            assert len({image.tobytes() for image in images}) == 4
+            seen = 0.9 * seen + images.mean(axis=0)
+        # A pixel's grey level may round otherwise in another program.
+        (kept,) = [a for name, a in checkpoint_arrays(run.folder, 12).items() if "seen" in name]
+        np.testing.assert_allclose(kept, seen, atol=0.3)
+        assert np.ptp(seen) > 100
+
+
+def test_a_run_on_data_without_end_goes_on_as_if_it_had_not_stopped(endless, tmp_path, checkpoint_arrays):
+    dataset = scenes.load("sprites", 4, 4)
+    train([Run(endless, tmp_path / "whole")], dataset)
+    stopped = dataclasses.replace(endless, train=dataclasses.replace(endless.train, steps=5))
+    train([Run(stopped, tmp_path / "parts")], dataset)
+    train([Run(endless, tmp_path / "parts", 5)], dataset)
+    assert_same(tmp_path / "parts", tmp_path / "whole", 12, checkpoint_arrays)
 
 
 def test_no_thread_is_left_of_a_run_that_fails(config, digits, tmp_path, monkeypatch):

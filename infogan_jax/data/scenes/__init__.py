@@ -5,6 +5,7 @@ Nothing here imports JAX before an image is drawn: names and shapes are looked u
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from infogan_jax.data.dataset import Dataset, Factor
@@ -79,6 +80,8 @@ _SCENES = (
     ),
 )
 
+_TRAIN, _TEST = 0, 1
+
 SCENES: dict[str, Scene] = {scene.name: scene for scene in _SCENES}
 
 
@@ -122,11 +125,39 @@ def load(name: str, train: int, test: int, seed: int = 0) -> Dataset:
     key = jax.random.key(seed)
     return Dataset(
         name=name,
-        train=render_split(scene, jax.random.fold_in(key, 0), train),
-        test=render_split(scene, jax.random.fold_in(key, 1), test),
+        train=render_split(scene, jax.random.fold_in(key, _TRAIN), train),
+        test=render_split(scene, jax.random.fold_in(key, _TEST), test),
         num_classes=None,
         factors=scene.factors,
     )
+
+
+def endless(name: str, seed: int = 0) -> Callable[[Array], Array]:
+    """The training images of `load`, had it no last one: those of any numbers, rendered when asked for.
+
+    Args:
+        name: one of `SCENES`.
+        seed: as in `load`.
+
+    Returns:
+        A function of the images' numbers, int32 [N] of 0 and above, that gives uint8 [N, H, W, C]. It can be
+        jitted; what it renders there may differ from `load`'s by a grey level, as XLA rounds.
+
+    Raises:
+        UserError: another name.
+    """
+    scene = _scene(name)
+
+    def images(indices: Array) -> Array:
+        import jax
+
+        from infogan_jax.data.scenes.batches import render_batch
+
+        train = jax.random.fold_in(jax.random.key(seed), _TRAIN)
+        rendered: tuple[Array, Array] = render_batch(scene, train, indices)
+        return rendered[0]
+
+    return images
 
 
 def _scene(name: str) -> Scene:

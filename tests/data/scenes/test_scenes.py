@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -112,8 +113,21 @@ def test_images_are_those_of_their_factors_rounded(name, small_batches):
         assert image.max() - image.min() > 100
 
 
+@every_scene
+def test_without_end_the_first_images_are_those_of_the_training_split(name, small_batches):
+    images = jax.jit(scenes.endless(name, seed=2))
+    split = scenes.load(name, 6, 1, seed=2).train
+    first = np.asarray(images(np.arange(6, dtype=np.int32)))
+    assert first.dtype == np.uint8
+    # A grey level, where another program rounds otherwise.
+    assert np.abs(first.astype(int) - split.images).max() <= 1
+    far = np.asarray(images(np.arange(2**31 - 7, 2**31 - 1, dtype=np.int32)))
+    assert len(np.unique(np.concatenate([first, far]), axis=0)) == 12
+
+
 def test_another_name_or_an_empty_split_is_refused():
-    for refused in (lambda: scenes.load("chairs", 1, 1), lambda: scenes.image_shape("chairs")):
+    by_name = (lambda name: scenes.load(name, 1, 1), scenes.image_shape, scenes.endless)
+    for refused in [partial(function, "chairs") for function in by_name]:
         with pytest.raises(UserError, match=r"no scene 'chairs'.*sprites, heads, seats"):
             refused()
     with pytest.raises(UserError, match=r"0 training and 5 test images.*at least 1"):
