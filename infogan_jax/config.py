@@ -48,9 +48,9 @@ class Data:
     """Of the source scenes: every batch is new images, rendered in the step; those of --data.render are then
     for measuring alone."""
     stream: Literal["auto", "yes", "no"] = "auto"
-    """no: every device holds all training images; yes: this machine's memory does, and those of a call are
-    brought to the devices while the one before it runs; auto: yes where they take more than half of a
-    device's memory. A step sees the same images either way."""
+    """no: every device holds all training images, unless they are endless; yes: this machine's memory does,
+    and those of a call are brought to the devices while the one before it runs; auto: yes where they take
+    more than half of a device's memory. A step sees the same images either way."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Config:
     train: Train
     model: Model = Model()
     seed: int = 0
-    """Seed of the weights, the draws and the order of the images."""
+    """Seed of the weights, the draws and the order of the images; of endless ones, which."""
 
 
 @dataclass(frozen=True, kw_only=True)

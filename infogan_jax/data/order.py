@@ -45,11 +45,19 @@ def endless_indices(seed: int, step: int, batch: int) -> np.ndarray:
     Args:
         seed: chooses the images, 0 <= seed < 2**64.
         step: number of the step, 0 <= step < 2**64.
-        batch: images a step.
+        batch: images a step, at least 1.
 
     Returns:
         Independent draws, uniform in [0, 2**31), int32 [batch].
+
+    Raises:
+        ValueError: an argument is out of range.
     """
+    if not (0 <= seed < 2**64 and 0 <= step < 2**64) or batch < 1:
+        raise ValueError(
+            f"seed {seed}, step {step}, batch {batch}: seed and step must be in 0..2**64 - 1 "
+            "and batch at least 1"
+        )
     raw = np.random.Philox(key=np.array([seed, step], np.uint64)).random_raw(batch)
     return (raw >> np.uint64(33)).astype(np.int32)
 

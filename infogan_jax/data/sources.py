@@ -47,7 +47,7 @@ _SOURCES = {
         lambda data: folder.count(data.folder, data.crop),
         "make them smaller with --data.size, or name a folder that holds fewer",
     ),
-    # As with digits, every run of a scene sees the same images, whatever its seed.
+    # As with digits, these are the same in every run of a scene, whatever its seed.
     "scenes": _Source(
         lambda data: scenes.image_shape(data.name),
         lambda data: scenes.load(data.name, data.render, -(-data.render // 5)),
@@ -87,14 +87,14 @@ def fewer(data: Data) -> str:
 
 
 def endless(data: Data) -> Callable[[Array], Array] | None:
-    """What a training sees in place of its data set's images: any number of them, rendered in the step.
+    """What a training sees in place of its data set's images, rendered in the step.
 
     Args:
         data: what `check` has found to be there.
 
     Returns:
-        A function of the images' numbers, int32 [N] of 0 and above, that gives uint8 [N, h, w, c] and can be
-        jitted; None where a training sees the data set's own.
+        A function of an image's number, int32 [] of 0 and above, that gives uint8 [h, w, c] and can be jitted
+        and vmapped; None where a training sees the data set's own.
     """
     return scenes.endless(data.name) if data.endless else None
 

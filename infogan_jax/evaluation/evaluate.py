@@ -75,7 +75,7 @@ def evaluate(
         title=title,
         headline=measured.headline,
         summary=[
-            ("Data", f"{dataset.name}: {len(dataset.train.images):,} + {len(dataset.test.images):,} images"),
+            ("Data", _data(config, dataset)),
             ("Step", f"{step:,}"),
             ("Batch", str(config.train.batch)),
             *measured.summary,
@@ -100,6 +100,13 @@ def evaluate(
     # The last: where it is, the rest is.
     write_atomically(folder / "metrics.json", (json.dumps(measured.metrics, indent=2) + "\n").encode())
     return measured
+
+
+def _data(config: Config, dataset: Dataset) -> str:
+    train, test = len(dataset.train.images), len(dataset.test.images)
+    if config.data.endless:
+        return f"{dataset.name}: trained on new images in every step, measured on {train:,} + {test:,}"
+    return f"{dataset.name}: {train:,} + {test:,} images"
 
 
 def _training(records: list[Record], versions: dict[str, str]) -> list[tuple[str, str]]:

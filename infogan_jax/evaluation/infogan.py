@@ -219,7 +219,10 @@ def _generated(config: InfoGANConfig, state: State, folder: Path) -> list[Pictur
 
 
 def _real(dataset: Dataset, folder: Path) -> Picture:
-    """As many training images as there are samples: what was read or rendered, for the eye to compare."""
+    """As many training images as there are samples: what was read or rendered, for the eye to compare.
+
+    Of data without end they are the first, which a training is as likely to see as any others.
+    """
     train = dataset.train.images
     # Stored sets are often in the order of a class.
     chosen = np.random.default_rng(0).permutation(len(train))[: SAMPLE_COLUMNS**2]

@@ -104,11 +104,14 @@ def _program(
     stacked: bool,
 ) -> jax.stages.Wrapped:
     """What `compile_steps` returns, of a configuration that says only what a step reads."""
-    rendered = sources.endless(config.data)
+    image = sources.endless(config.data)
 
     def seen(images: Array | None, batch: Array) -> Array:
-        if rendered:
-            return rendered(batch)
+        if image:
+            # As many at a time as the task takes, so that a microbatch saves memory here too.
+            at_once = (config.train.microbatch or config.train.batch) // len(devices)
+            rendered: Array = jax.lax.map(image, batch, batch_size=at_once)
+            return rendered
         return batch if images is None else images[batch]
 
     def steps(state: State, images: Array | None, batches: Array, *constants: Any) -> tuple[State, Metrics]:

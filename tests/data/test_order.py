@@ -71,6 +71,12 @@ def test_extreme_arguments():
     assert batch_indices(2**64 - 1, 0, 3, 1).tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("arguments", [(-1, 0, 1), (2**64, 0, 1), (0, -1, 1), (0, 2**64, 1), (0, 0, 0)])
+def test_numbers_without_end_need_arguments_in_range(arguments):
+    with pytest.raises(ValueError, match="must be"):
+        endless_indices(*arguments)
+
+
 @pytest.mark.parametrize(
     "arguments", [(-1, 0, 1, 1), (2**64, 0, 1, 1), (0, -1, 1, 1), (0, 0, 0, 1), (0, 0, 1, 0)]
 )

@@ -135,21 +135,44 @@ def endless(config):
     return dataclasses.replace(config, data=data, train=dataclasses.replace(config.train, batch=4))
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-def test_each_step_renders_its_own_images(endless, tmp_path, devices, checkpoint_arrays):
+@pytest.mark.parametrize(("devices", "microbatch"), [(1, 0), (2, 0), (2, 2)])
+def test_each_step_renders_its_own_images(endless, tmp_path, devices, microbatch, checkpoint_arrays):
+    endless = dataclasses.replace(endless, train=dataclasses.replace(endless.train, microbatch=microbatch))
     runs = [Run(dataclasses.replace(endless, seed=seed), tmp_path / f"s{seed}") for seed in (0, 3)]
     train(runs, scenes.load("sprites", 4, 4), devices)
+    image = jax.jit(jax.vmap(scenes.endless("sprites")))
     for run in runs:
-        steps = [endless_indices(run.config.seed, step, 4) for step in range(12)]
         seen = 0.0
-        for numbers in steps:
-            images = np.asarray(scenes.endless("sprites")(numbers), np.float32)
+        for step in range(12):
+            images = np.asarray(image(endless_indices(run.config.seed, step, 4)), np.float32)
             assert len({image.tobytes() for image in images}) == 4
             seen = 0.9 * seen + images.mean(axis=0)
         # A pixel's grey level may round otherwise in another program.
         (kept,) = [a for name, a in checkpoint_arrays(run.folder, 12).items() if "seen" in name]
         np.testing.assert_allclose(kept, seen, atol=0.3)
         assert np.ptp(seen) > 100
+
+
+def test_runs_that_take_a_step_at_once_render_what_they_do_in_turn(endless):
+    devices, seeds = jax.devices()[:1], (0, 3)
+    batches = [loop.device_batches(dataclasses.replace(endless, seed=seed), 0, 2, 1, 1) for seed in seeds]
+    seen = []
+    for stacked in (True, False):
+        state = jax.tree.map(lambda x: np.stack([x, x]), Task.init(endless, np.uint32(0)))
+        program = loop.compile_steps(endless, devices, 2, stacked=stacked)
+        after, _ = program(state, None, np.stack(batches, axis=1))
+        seen.append(np.asarray(after.seen))
+    np.testing.assert_allclose(*seen, atol=0.6)
+    assert np.abs(seen[0][0] - seen[0][1]).max() > 10
+
+
+def test_of_data_without_end_the_devices_hold_no_images(endless, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        loop, "flops_of_step", lambda program, arguments, *_, **__: given.append(arguments[1])
+    )
+    train([Run(endless, tmp_path / "run")], scenes.load("sprites", 4, 4))
+    assert given and all(images is None for images in given)
 
 
 def test_a_run_on_data_without_end_goes_on_as_if_it_had_not_stopped(endless, tmp_path, checkpoint_arrays):

@@ -133,31 +133,32 @@ def load(name: str, train: int, test: int, seed: int = 0) -> Dataset:
 
 
 def endless(name: str, seed: int = 0) -> Callable[[Array], Array]:
-    """The training images of `load`, had it no last one: those of any numbers, rendered when asked for.
+    """The training images of `load`, had it no last one: that of any number, rendered when asked for.
 
     Args:
         name: one of `SCENES`.
         seed: as in `load`.
 
     Returns:
-        A function of the images' numbers, int32 [N] of 0 and above, that gives uint8 [N, H, W, C]. It can be
-        jitted; what it renders there may differ from `load`'s by a grey level, as XLA rounds.
+        A function of an image's number, int32 [] of 0 and above, that gives uint8 [H, W, C]. It can be jitted
+        and vmapped; what it renders there may differ from `load`'s by a grey level, as XLA rounds.
 
     Raises:
         UserError: another name.
     """
     scene = _scene(name)
 
-    def images(indices: Array) -> Array:
+    def image(index: Array) -> Array:
         import jax
+        import jax.numpy as jnp
 
         from infogan_jax.data.scenes.batches import render_batch
 
         train = jax.random.fold_in(jax.random.key(seed), _TRAIN)
-        rendered: tuple[Array, Array] = render_batch(scene, train, indices)
-        return rendered[0]
+        images: Array = render_batch(scene, train, index[jnp.newaxis])[0]
+        return images[0]
 
-    return images
+    return image
 
 
 def _scene(name: str) -> Scene:

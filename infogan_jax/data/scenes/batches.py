@@ -49,5 +49,6 @@ def render_batch(scene: Scene, key: Array, indices: Array) -> tuple[Array, Array
     """
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)
     factors = jax.vmap(scene.draw)(keys)
+    # As `to_uint8`, which isn't for traced arrays.
     levels = jnp.rint(255 * jax.vmap(scene.render)(factors).clip(0, 1))
     return levels.astype(jnp.uint8), factors

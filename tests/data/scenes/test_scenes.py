@@ -115,7 +115,7 @@ def test_images_are_those_of_their_factors_rounded(name, small_batches):
 
 @every_scene
 def test_without_end_the_first_images_are_those_of_the_training_split(name, small_batches):
-    images = jax.jit(scenes.endless(name, seed=2))
+    images = jax.jit(jax.vmap(scenes.endless(name, seed=2)))
     split = scenes.load(name, 6, 1, seed=2).train
     first = np.asarray(images(np.arange(6, dtype=np.int32)))
     assert first.dtype == np.uint8
