@@ -54,7 +54,7 @@ def prepare(options: Options, images: np.ndarray, files: ExitStack, *, stream: b
     """A function that makes the calls of one time and returns the seconds of a step."""
     config = EXPERIMENTS[options.set_up]
     train = replace(config.train, batch=options.batch, steps=2**31 - 1, steps_per_call=options.steps)
-    config = replace(config, train=train)
+    config = replace(config, data=replace(config.data, endless=False), train=train)
     devices = jax.local_devices()[:1]
     held = None if stream else jax.device_put(images, replicated(devices))
     starts = range(0, 10**6 * options.steps, options.steps)

@@ -75,7 +75,9 @@ class Job:
     def config(self) -> InfoGANConfig:
         """The experiment's configuration at this batch size."""
         config = EXPERIMENTS[self.experiment]
-        return replace(config, train=replace(config.train, batch=self.batch))
+        # Every side reads its images; none renders them.
+        data = replace(config.data, endless=False)
+        return replace(config, data=data, train=replace(config.train, batch=self.batch))
 
 
 class Work(NamedTuple):
