@@ -54,6 +54,7 @@ def prepare(options: Options, images: np.ndarray, files: ExitStack, *, stream: b
     """A function that makes the calls of one time and returns the seconds of a step."""
     config = EXPERIMENTS[options.set_up]
     train = replace(config.train, batch=options.batch, steps=2**31 - 1, steps_per_call=options.steps)
+    # Images that are rendered are neither held nor streamed.
     config = replace(config, data=replace(config.data, endless=False), train=train)
     devices = jax.local_devices()[:1]
     held = None if stream else jax.device_put(images, replicated(devices))

@@ -293,9 +293,10 @@ def limits(kind: type[Config]) -> dict[str, tuple[Callable[[Any], bool], str]]:
     return {path: limit for base in reversed(kind.__mro__) for path, limit in _LIMITS.get(base, {}).items()}
 
 
-def _default(name: str) -> Any:
-    """What a field of `Data` is unless it is given."""
-    return next(field.default for field in dataclasses.fields(Data) if field.name == name)
+def _unset(name: str) -> str:
+    """How a command line makes a field of `Data` what it is unless it is given."""
+    default = next(field.default for field in dataclasses.fields(Data) if field.name == name)
+    return f"say {flag(f'data.no_{name}')}" if default is False else f"set it to {default}"
 
 
 def flag(path: str) -> str:
@@ -319,7 +320,7 @@ def validate(config: Config) -> None:
         if getattr(config.data, name) and config.data.source not in sources:
             raise UserError(
                 f"{flag(f'data.{name}')} is given, but --data.source is {config.data.source}, "
-                f"not {' or '.join(sources)}: leave it out, or set it to {_default(name)}"
+                f"not {' or '.join(sources)}: leave it out, or {_unset(name)}"
             )
     batch, microbatch = config.train.batch, config.train.microbatch
     if microbatch and (batch % microbatch or microbatch == 1):
@@ -333,7 +334,8 @@ def validate(config: Config) -> None:
         raise UserError("--data.render is 0: say how many images of the scene to render")
     if config.data.endless and config.data.stream == "yes":
         raise UserError(
-            "--data.stream is yes, but with --data.endless the devices render what they see: leave one out"
+            "--data.stream is yes, but with --data.endless the devices render what they see: leave it out, or "
+            "say --data.no-endless"
         )
     if config.data.crop and config.data.size:
         raise UserError(

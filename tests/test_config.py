@@ -227,7 +227,8 @@ def test_a_field_of_the_data_belongs_to_its_sources(field, value, sources):
         expected = (
             f"{flag(f'data.{field}')} is given, but --data.source is {source}, not {' or '.join(sources)}"
         )
-        assert str(refusal.value).startswith(f"{expected}: leave it out, or set it to ")
+        unset = f"say {flag(f'data.no_{field}')}" if value is True else "set it to "
+        assert str(refusal.value).startswith(f"{expected}: leave it out, or {unset}")
 
 
 def test_images_are_cut_or_resized_and_not_both():
@@ -248,7 +249,9 @@ def test_images_that_are_rendered_in_the_step_are_not_streamed():
     endless = changed(EXPERIMENTS["heads"], "data.endless", True)
     validate(endless)
     validate(changed(endless, "data.stream", "no"))
-    with pytest.raises(UserError, match=r"^--data\.stream is yes, but with --data\.endless .* leave one out"):
+    with pytest.raises(
+        UserError, match=r"^--data\.stream is yes, but with --data\.endless .* or say --data\.no-endless"
+    ):
         validate(changed(endless, "data.stream", "yes"))
 
 
