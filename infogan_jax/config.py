@@ -334,8 +334,8 @@ def validate(config: Config) -> None:
         raise UserError("--data.render is 0: say how many images of the scene to render")
     if config.data.endless and config.data.stream == "yes":
         raise UserError(
-            "--data.stream is yes, but with --data.endless the devices render what they see: leave it out, or "
-            "say --data.no-endless"
+            "--data.stream is yes, but with --data.endless the devices render what they see: leave it out "
+            "or say --data.no-endless"
         )
     if config.data.crop and config.data.size:
         raise UserError(
