@@ -62,6 +62,13 @@ def generate_images(config: InfoGANConfig, state: State, draw: dict[str, Array])
 def estimate_information(config: InfoGANConfig, state: State, *, draws: int = DRAWS) -> dict[str, Estimate]:
     """L_I of each code and in all, on images generated for fresh draws of the codes.
 
+    Q normalises each thousand of them by their own statistics, as in training. The others of a thousand are
+    drawn apart from an image and its code c, so what they add to what Q sees says nothing of c, and
+
+        L_I = E[log Q(c | x_1, ..., x_n)] + H(c) <= I(c; x_1, ..., x_n) = I(c; x)
+
+    is a lower bound still.
+
     Args:
         config: the run's configuration.
         state: the trained state.
@@ -82,7 +89,7 @@ def estimate_information(config: InfoGANConfig, state: State, *, draws: int = DR
 @partial(jax.jit, static_argnums=0)
 def _information(config: InfoGANConfig, state: State, key: Array) -> dict[str, Array]:
     draw = config.codes.sample(key, BATCH)
-    output = infogan.recognize(config, state, infogan.generate(config, state, draw), "fake")
+    output = infogan.recognize_generated(config, state, infogan.generate(config, state, draw))
     nats = config.codes.information(output, draw)
     return nats | {"total": sum(nats.values(), jnp.zeros(BATCH))}
 

@@ -289,17 +289,21 @@ def make_images(config: InfoGANConfig, variables: dict[str, Any], draw: dict[str
     return cast(Array, _generator(config).apply(variables, config.codes.encode(draw), train=False))
 
 
-def recognize(config: InfoGANConfig, state: State, images: Array, stats: Literal["real", "fake"]) -> Array:
-    """Q's output for images, float [n, posterior_dim].
+def recognize_generated(config: InfoGANConfig, state: State, images: Array) -> Array:
+    """Q's output for generated images, float [n, posterior_dim], normalised by their own statistics.
+
+    That is how Q has learned to read them, in batches of n = `train.batch`. The running statistics are of
+    earlier steps, whose weights were others: L_I by them can fall short by nats (docs/batch-norm.md).
 
     Args:
         config: the run's configuration.
         state: the state.
         images: float [n, h, w, c] in the range of the generator's output.
-        stats: which of the discriminator's running statistics batch norm uses.
     """
-    variables = discriminator_variables(state, stats)
-    return cast(Array, _discriminator(config).apply(variables, images, train=False)[1])
+    variables = discriminator_variables(state, "fake")
+    discriminator = _discriminator(config).clone(axis_name=None)
+    (_, output), _ = discriminator.apply(variables, images, train=True, mutable="batch_stats")
+    return cast(Array, output)
 
 
 def discriminator_variables(state: State, stats: Literal["real", "fake"]) -> dict[str, Any]:

@@ -68,8 +68,8 @@ def wanted(trained, draw):
     config, state = trained
     noise, codes = draw
     images = infogan.generate(config, state, {"noise": noise} | codes)
-    posteriors = config.codes.posteriors(infogan.recognize(config, state, images, "real"))
-    return np.asarray(images), {name: np.asarray(q.mode) for name, q in posteriors.items()}
+    read = infogan.read_images(config, infogan.discriminator_variables(state, "real"), images)
+    return np.asarray(images), {name: np.asarray(value) for name, value in read.items()}
 
 
 IN_A_FRESH_PROCESS = """

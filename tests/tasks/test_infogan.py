@@ -626,14 +626,30 @@ def test_images_are_made_by_the_average_where_there_is_one(averaged):
     assert np.abs(images - generate(dataclasses.replace(state, average=None), draw)).max() > 1e-2
 
 
-def test_what_is_recognised_depends_on_the_statistics_and_not_on_the_neighbours(base, state, images):
+def test_what_is_read_depends_on_the_statistics_and_not_on_the_neighbours(base, state, images):
     floats = to_float(base, images)
-    recognize = jax.jit(partial(infogan.recognize, base), static_argnames="stats")
-    real, fake = (np.asarray(recognize(state, floats, stats=name)) for name in ("real", "fake"))
-    assert real.shape == (BATCH, base.codes.posterior_dim)
-    assert np.abs(real - fake).max() > 1e-2
-    for name, whole in (("real", real), ("fake", fake)):
-        np.testing.assert_allclose(recognize(state, floats[:1], stats=name), whole[:1], rtol=1e-4, atol=1e-5)
+    read = jax.jit(partial(infogan.read_images, base))
+    alone = {}
+    for name in ("real", "fake"):
+        variables = infogan.discriminator_variables(state, name)
+        whole, first = read(variables, floats), read(variables, floats[:1])
+        assert whole["c1"].shape == whole["c2"].shape == (BATCH,)
+        np.testing.assert_array_equal(first["c1"], whole["c1"][:1])
+        np.testing.assert_allclose(first["c2"], whole["c2"][:1], rtol=1e-4, atol=1e-5)
+        alone[name] = whole["c2"]
+    assert np.abs(alone["real"] - alone["fake"]).max() > 1e-2
+
+
+def test_generated_images_are_recognised_as_in_the_step(base, state, reference):
+    values, _, _ = reference
+    code_key = jax.random.split(jax.random.fold_in(state.key, state.step), 5)[0]
+    draw = base.codes.sample(code_key, BATCH)
+    variables = infogan.generator_variables(dataclasses.replace(state, average=None))
+    generator = Generator(base.networks.generator)
+    fake, _ = generator.apply(variables, base.codes.encode(draw), train=True, mutable="batch_stats")
+    nats = base.codes.information(infogan.recognize_generated(base, state, fake), draw)
+    for name, of_each in nats.items():
+        np.testing.assert_allclose(of_each.mean(), values[f"mi_{name}"], rtol=1e-4, atol=1e-5)
 
 
 def test_a_step_in_bfloat16_keeps_its_state_and_terms_in_float32(base, state, images):
