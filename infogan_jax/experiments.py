@@ -162,9 +162,8 @@ HEADS = InfoGANConfig(
     optimizer=Optimizer(lr_recognition=5e-4),
 )
 
-# With the chairs' categories, weight and rates G wrote the codes into textures, and after 2,000 steps the
-# chairs were few. Five continuous codes, as heads has, and more noise than heads needs: D knew chairs of 64x64
-# from texture at once. For an accelerator; a CPU takes a second or two a step.
+# Codes, weight and rates are those of heads, the networks the chairs', the instance noise COIL-20's. With the
+# chairs' codes and COIL-20's weights and rates, 2,000 steps made few chairs (README). For an accelerator.
 # python train.py seats
 SEATS = replace(
     HEADS,
@@ -176,7 +175,7 @@ SEATS = replace(
 )
 
 # After dSprites, with five codes and as many dimensions of noise as InfoGAN-CR (Lin et al. 2020) takes there.
-# Four times its weight: with 0.05 x and y share two codes, with 0.2 each has its own.
+# The weight is four times its 0.05, with which x and y share two codes; and images have instance noise.
 # python train.py sprites
 SPRITES = replace(
     HEADS,

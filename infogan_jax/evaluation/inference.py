@@ -21,7 +21,11 @@ _generate = jax.jit(infogan.generate, static_argnums=0)
 
 
 class Estimate(NamedTuple):
-    """A mean over independent draws and its standard error, in nats."""
+    """A mean over draws and its standard error as of independent ones, in nats.
+
+    Those of a thousand share its batch statistics, which was measured to add nothing to the error
+    (docs/batch-norm.md).
+    """
 
     mean: float
     standard_error: float
@@ -62,10 +66,10 @@ def generate_images(config: InfoGANConfig, state: State, draw: dict[str, Array])
 def estimate_information(config: InfoGANConfig, state: State, *, draws: int = DRAWS) -> dict[str, Estimate]:
     """L_I of each code and in all, on images generated for fresh draws of the codes.
 
-    Q normalises each thousand of them by their own statistics, as in training. The others of a thousand are
-    drawn apart from an image and its code c, so what they add to what Q sees says nothing of c, and
+    Q normalises each thousand of them, x_1 to x_n, by their own statistics, as it does a batch in training. G
+    uses running ones, so x_1 depends on its own draw alone. The others say nothing of its code c, and
 
-        L_I = E[log Q(c | x_1, ..., x_n)] + H(c) <= I(c; x_1, ..., x_n) = I(c; x)
+        L_I = E[log Q(c | x_1, ..., x_n)] + H(c) <= I(c; x_1, ..., x_n) = I(c; x_1)
 
     is a lower bound still.
 

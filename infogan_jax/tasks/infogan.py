@@ -292,15 +292,15 @@ def make_images(config: InfoGANConfig, variables: dict[str, Any], draw: dict[str
 def recognize_generated(config: InfoGANConfig, state: State, images: Array) -> Array:
     """Q's output for generated images, float [n, posterior_dim], normalised by their own statistics.
 
-    That is how Q has learned to read them, in batches of n = `train.batch`. The running statistics are of
-    earlier steps, whose weights were others: L_I by them can fall short by nats (docs/batch-norm.md).
+    That is how Q has learned to read them. The running statistics are of earlier steps, whose weights were
+    others: L_I by them can fall short by nats (docs/batch-norm.md).
 
     Args:
         config: the run's configuration.
         state: the state.
         images: float [n, h, w, c] in the range of the generator's output.
     """
-    variables = discriminator_variables(state, "fake")
+    variables = {"params": state.params["discriminator"]}
     discriminator = _discriminator(config).clone(axis_name=None)
     (_, output), _ = discriminator.apply(variables, images, train=True, mutable="batch_stats")
     return cast(Array, output)

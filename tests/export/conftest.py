@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from infogan_jax.codes import Bernoulli, Categorical, LatentCodes, Normal, Uniform
+from infogan_jax.networks.infogan import Discriminator
 from infogan_jax.networks.tables import Layer, Networks
 from infogan_jax.tasks import infogan
 from infogan_jax.training.checkpoints import Checkpoints
@@ -68,8 +69,11 @@ def wanted(trained, draw):
     config, state = trained
     noise, codes = draw
     images = infogan.generate(config, state, {"noise": noise} | codes)
-    read = infogan.read_images(config, infogan.discriminator_variables(state, "real"), images)
-    return np.asarray(images), {name: np.asarray(value) for name, value in read.items()}
+    networks, dim = config.networks, config.codes.posterior_dim
+    variables = infogan.discriminator_variables(state, "real")
+    _, output = Discriminator(networks.trunk, networks.q_head, dim).apply(variables, images, train=False)
+    posteriors = config.codes.posteriors(output)
+    return np.asarray(images), {name: np.asarray(q.mode) for name, q in posteriors.items()}
 
 
 IN_A_FRESH_PROCESS = """

@@ -629,15 +629,15 @@ def test_images_are_made_by_the_average_where_there_is_one(averaged):
 def test_what_is_read_depends_on_the_statistics_and_not_on_the_neighbours(base, state, images):
     floats = to_float(base, images)
     read = jax.jit(partial(infogan.read_images, base))
-    alone = {}
+    c2 = {}
     for name in ("real", "fake"):
         variables = infogan.discriminator_variables(state, name)
         whole, first = read(variables, floats), read(variables, floats[:1])
         assert whole["c1"].shape == whole["c2"].shape == (BATCH,)
         np.testing.assert_array_equal(first["c1"], whole["c1"][:1])
         np.testing.assert_allclose(first["c2"], whole["c2"][:1], rtol=1e-4, atol=1e-5)
-        alone[name] = whole["c2"]
-    assert np.abs(alone["real"] - alone["fake"]).max() > 1e-2
+        c2[name] = whole["c2"]
+    assert np.abs(c2["real"] - c2["fake"]).max() > 1e-2
 
 
 def test_generated_images_are_recognised_as_in_the_step(base, state, reference):
