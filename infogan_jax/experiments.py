@@ -175,7 +175,7 @@ SEATS = replace(
 )
 
 # After dSprites, with five codes and as many dimensions of noise as InfoGAN-CR (Lin et al. 2020) takes there.
-# The weight is four times its 0.05, with which x and y share two codes; and images have instance noise.
+# The weight is four times its 0.05, and images have instance noise: the README has what that changes.
 # python train.py sprites
 SPRITES = replace(
     HEADS,
