@@ -187,6 +187,15 @@ SPRITES = replace(
     objective=replace(HEADS.objective, instance_noise=0.1),
 )
 
+# Seats small enough for a CPU: all but images and instance noise is as in sprites.
+# python train.py seats-small
+SEATS_SMALL = replace(
+    SPRITES,
+    experiment="seats-small",
+    data=SEATS.data,
+    objective=SEATS.objective,
+)
+
 # scikit-learn's 8x8 digits: the whole job in about a minute on a laptop's CPU.
 # python train.py
 DIGITS = InfoGANConfig(
@@ -291,6 +300,7 @@ EXPERIMENTS = {
         HEADS,
         SEATS,
         SPRITES,
+        SEATS_SMALL,
         MASKS,
         DIGITS_AUTOENCODER,
         MNIST_AUTOENCODER,

@@ -104,7 +104,7 @@ HOLDS = ("checkpoints", "metrics.jsonl", "tensorboard", "samples", "eval/metrics
 
 CROPS = "--data.crop 16 --low-crop 4 --networks.blocks 1 --networks.channels 4"
 SMALLER = {
-    **dict.fromkeys(("heads", "seats", "sprites"), "--data.render 40"),
+    **dict.fromkeys(("heads", "seats", "seats-small", "sprites"), "--data.render 40"),
     **dict.fromkeys(("wildlife", "wildlife-content"), f"{CROPS} --networks.discriminator-channels 2"),
 }
 """How data and networks are cut down, beside steps, batch and the channels of InfoGAN's networks."""
