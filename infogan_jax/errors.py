@@ -9,6 +9,9 @@ class UserError(ValueError):
     The command lines print it as it is and exit with status 2.
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
 
 class NotInstalled(UserError):
     """An extra is missing, which the line names: what doesn't need it can be done all the same."""
@@ -26,6 +29,11 @@ class NonFiniteError(RuntimeError):
         self.run_dir = run_dir
 
 
+def one_line(text: str) -> str:
+    """A text with what can't be printed escaped: files' names may hold line ends or a terminal's commands."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def of_system(error: OSError) -> str:
     """A path that can't be looked at, a full disk: what the system says of it is the reason."""
-    return f"{error.filename or 'input or output'}: {error.strerror or error}"
+    return one_line(f"{error.filename or 'input or output'}: {error.strerror or error}")

@@ -13,12 +13,12 @@ import numpy as np
 from infogan_jax.data import factors_file, image_files
 from infogan_jax.data.dataset import Dataset, Factor, Split
 from infogan_jax.data.resize import centre_square
-from infogan_jax.errors import UserError
+from infogan_jax.errors import UserError, one_line
 
 _TEST_EVERY = 5
 """Every fifth file is held out, in the order of the names, of each class by itself."""
 
-_SHOWN = 3
+_SHOWN = 20
 
 T = TypeVar("T")
 
@@ -138,7 +138,8 @@ def load(
         if not skip_unreadable:
             raise _unreadable(folder, unreadable)
         names = ", ".join(str(path.relative_to(folder)) for path in unreadable)
-        print(f"{folder}: {len(unreadable)} unreadable image files left out: {names}", file=sys.stderr)
+        left_out = f"{folder}: {len(unreadable)} unreadable image files left out: {names}"
+        print(one_line(left_out), file=sys.stderr)
 
     labels = None if num_classes is None else np.array([file.label for file in files], np.int32)
     splits = {}

@@ -234,12 +234,35 @@ def test_all_files_that_cannot_be_read_are_named_at_once(broken):
 
 
 def test_only_the_first_few_are_named(images):
-    for i in range(1, 6):
+    for i in range(10, 40):
         (images / f"{i}.png").write_bytes(b"")
-    refused(
-        r"can't read 5 of its image files: 1.png \(empty\), 2.png \(empty\), 3.png \(empty\), \.\.\.; rep",
-        images,
-    )
+    named = ", ".join(rf"{i}.png \(empty\)" for i in range(10, 30))
+    refused(rf"can't read 30 of its image files: {named}, \.\.\.; rep", images)
+
+
+def test_a_name_is_told_in_one_line_and_moves_no_terminal(images, capsys):
+    (images / "x\n\x1b[31m\u202e.png").write_bytes(b"")
+    with pytest.raises(UserError) as refusal:
+        folder.load(images, 0, "shapes")
+    assert r": x\n\x1b[31m\u202e.png (empty); repair" in str(refusal.value)
+    folder.load(images, 0, "shapes", skip_unreadable=True)
+    assert capsys.readouterr().err.endswith("left out: x\\n\\x1b[31m\\u202e.png\n")
+
+
+@pytest.mark.parametrize("first", ["grey", "colour"])
+def test_files_of_all_kinds_become_what_the_first_one_is(tmp_path, first):
+    # Colours whose parts are equal: turned into grey and back they stay as they are.
+    grey = Image.fromarray(np.repeat(np.arange(8, dtype=np.uint8) * 30, 8).reshape(8, 8))
+    colour = grey.convert("RGB")
+    kinds = [(grey, "grey.png"), (grey, "grey.pgm"), (grey, "grey.bmp"), (colour, "colour.png")]
+    kinds += [(colour, "colour.jpg"), (colour, "colour.bmp")]
+    for place, (image, name) in enumerate(sorted(kinds, key=lambda kind: not kind[1].startswith(first))):
+        image.save(tmp_path / f"{place}-{name}", quality=100)
+    dataset = folder.load(tmp_path, 0, "shapes")
+    images = np.concatenate([dataset.train.images, dataset.test.images])
+    assert images.shape == (6, 8, 8, 1 if first == "grey" else 3)
+    expected = np.asarray(grey if first == "grey" else colour).reshape(images.shape[1:])
+    np.testing.assert_allclose(images.astype(int), np.broadcast_to(expected, images.shape), atol=2)
 
 
 def test_files_that_cannot_be_read_are_left_out_where_asked(broken, capsys):
