@@ -178,16 +178,26 @@ def features(image, lit):
     return rows.mean(), columns.mean()
 
 
-def lit(rays, azimuth, elevation):
-    """The brightness of skull and jaw in plain skin under the frontal light; 0 where seen askance."""
-    depths, normals = cast(rays, heads.SIZE, 1, azimuth, elevation, 1, 1)
+def lit(rays, azimuth, elevation, lighting=0, width=1):
+    """The brightness of skull and jaw in the bald head's plain skin; 0 where seen askance."""
+    depths, normals = cast(rays, heads.SIZE, 1, azimuth, elevation, width, 1)
     nearest = np.argmax(depths[:2], axis=0)
     normal = np.take_along_axis(normals, nearest[np.newaxis, ..., np.newaxis], axis=0)[0]
     origins, camera = rays(2, 1, azimuth, elevation)
     right, up = origins[0, 1] - origins[0, 0], origins[0, 0] - origins[1, 0]
-    cosine = normal @ np.stack([right, up, camera]).T @ light(0)
+    cosine = normal @ np.stack([right, up, camera]).T @ light(lighting)
     shade = 0.85 * (heads.AMBIENT + heads.DIFFUSE * np.maximum(0, cosine))
     return np.where((depths[:2] > MISS).any(axis=0) & (normal @ camera > 0.5), shade, 0)
+
+
+@pytest.mark.parametrize("lighting", [-60, 0, 60])
+@pytest.mark.parametrize("width", [0.8, 1.0, 1.2])
+@pytest.mark.parametrize(("azimuth", "elevation"), [(0, 0), (-50, 0), (50, 0), (0, -25), (0, 25)])
+def test_nothing_but_light_changes_the_skin(draw, rays, azimuth, elevation, width, lighting):
+    # Most of what is seen of a bald head is skin, of which eyes, brows, mouth, nose and ears leave enough.
+    shade = lit(rays, azimuth, elevation, lighting, width)
+    image = draw(azimuth=azimuth, elevation=elevation, lighting=lighting, width=width)
+    assert np.median(image[shade > 0] / shade[shade > 0]) == pytest.approx(1, abs=0.02)
 
 
 def test_azimuth_and_elevation_move_the_features_across_and_along(draw, rays):

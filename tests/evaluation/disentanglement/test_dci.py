@@ -53,6 +53,13 @@ def test_scores(grid, name, disentanglement, completeness, informativeness):
         assert low <= score <= high
 
 
+def test_informativeness_is_a_mean_over_factors(grid):
+    # One factor is the code, of the other nothing is known.
+    result = dci(grid.values[:, :1], grid.values, grid.factors, seed=0)
+    assert result.skills[0] > 0.97 and result.skills[1] < 0.1
+    assert result.informativeness == pytest.approx(result.skills.mean(), abs=1e-12)
+
+
 def test_every_kind_of_factor_and_code(classes):
     given = (classes.codes, classes.values, classes.factors)
     result = dci(*given, seed=3, categorical=classes.categorical)

@@ -24,8 +24,9 @@ def test_score(grid, name, score):
 
 
 def test_a_duplicate_closes_the_gap_of_its_factor_only(grid):
-    gaps = mutual_information_gap(grid.codes["duplicated"], grid.values, grid.factors).gaps
-    np.testing.assert_allclose(gaps, [0, 1], atol=1e-12)
+    result = mutual_information_gap(grid.codes["duplicated"], grid.values, grid.factors)
+    np.testing.assert_allclose(result.gaps, [0, 1], atol=1e-12)
+    assert result.score == pytest.approx(0.5, abs=1e-12)
 
 
 def test_noise_has_a_small_gap(grid):
