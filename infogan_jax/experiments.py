@@ -25,7 +25,7 @@ from infogan_jax.networks import tables
 
 # InfoGAN's MNIST experiment: section 7.2 and appendix C.1.
 # Expected: 5 % error of the categorical code (the paper's figure; its seeds are not stated).
-# Measured: 9.0 to 37.7 % in eight runs, 4.5 to 12.9 % in five with a tenth of the weights (README).
+# Measured: 9.0 to 37.7 % in eight runs, 4.5 to 12.9 % in five with a tenth of the weights (docs/results.md).
 # python train.py mnist --train.steps 5000
 MNIST = InfoGANConfig(
     experiment="mnist",
@@ -163,7 +163,8 @@ HEADS = InfoGANConfig(
 )
 
 # Codes, weight and rates are those of heads, the networks the chairs', the instance noise COIL-20's. With the
-# chairs' codes and COIL-20's weights and rates, 2,000 steps made few chairs (README). For an accelerator.
+# chairs' codes and COIL-20's weights and rates, 2,000 steps made few chairs (docs/results.md). For an
+# accelerator.
 # python train.py seats
 SEATS = replace(
     HEADS,
@@ -175,7 +176,7 @@ SEATS = replace(
 )
 
 # After dSprites, with five codes and as many dimensions of noise as InfoGAN-CR (Lin et al. 2020) takes there.
-# The weight is four times its 0.05, and images have instance noise: the README has what that changes.
+# The weight is four times its 0.05, and images have instance noise: docs/results.md has what that changes.
 # python train.py sprites
 SPRITES = replace(
     HEADS,

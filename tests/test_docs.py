@@ -167,4 +167,4 @@ def test_command_lines_are_found():
     assert ("natural-images.md", "runs/wildlife/s0 --folder Set5") in commands("eval.py")
     process = "mnist --run-dir /shared/runs/mnist --resume-or-start --distributed --require-accelerator"
     assert ("distributed.md", process) in commands("train.py")
-    assert ("README.md", "mnist-category --optimizer.lr-recognition 0") in settings()
+    assert ("results.md", "mnist-category --optimizer.lr-recognition 0") in settings()

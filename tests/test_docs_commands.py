@@ -156,7 +156,7 @@ def cases():
     for script in ("train.py", "eval.py", *STUDIES):
         lines = [words for _, words in commands(script)]
         if script == "train.py":
-            lines += [seeded(words) for page, words in settings() if page == "README.md"]
+            lines += [seeded(words) for page, words in settings() if page in ("README.md", "results.md")]
         for words in lines:
             line = re.sub(r"\s+", " ", f"{script} {words}".strip())
             same = re.sub(r" --(seed|train\.steps) \d+| --no-together --seeds 0$", "", line)
@@ -165,7 +165,7 @@ def cases():
 
 
 def seeded(words):
-    """A row of the README's tables: there each is typed with `--no-together --seeds`, and the runs before."""
+    """A row of the tables of results: each is typed with `--no-together --seeds`, and the runs before."""
     before = " runs/content" if words.endswith("--init-from") else ""
     return f"{words}{before} --no-together --seeds 0"
 
