@@ -22,7 +22,7 @@ from infogan_jax.command_line import choices, command, parse, program, say
 from infogan_jax.config import Config, SuperResolutionConfig, to_json
 from infogan_jax.data import sources
 from infogan_jax.data.dataset import Dataset
-from infogan_jax.errors import UserError, of_system
+from infogan_jax.errors import UserError, of_system, one_line
 from infogan_jax.experiments import DEFAULT, EXPERIMENTS
 from infogan_jax.training import run_folder
 from infogan_jax.training.preparation import (
@@ -438,7 +438,7 @@ def _enlarge(options: _EvalOptions, run_dir: Path) -> int:
 
     out = options.out or run_dir / "eval" / "images"
     for path in enlarge_files(run_dir, options.images, out, step=options.step):
-        print(f"enlarged: {path}", flush=True)
+        print(one_line(f"enlarged: {path}"), flush=True)
     return 0
 
 

@@ -1,5 +1,6 @@
 """What ends a run with a line: input that a user can put right, numbers that aren't finite, the system."""
 
+import unicodedata
 from pathlib import Path
 
 
@@ -30,8 +31,15 @@ class NonFiniteError(RuntimeError):
 
 
 def one_line(text: str) -> str:
-    """A text with what can't be printed escaped: files' names may hold line ends or a terminal's commands."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """A text in which names of files, which may hold anything, end no line and say nothing to a terminal."""
+    return "".join(c.encode("unicode_escape").decode() if _leads_astray(c) else c for c in text)
+
+
+def _leads_astray(character: str) -> bool:
+    # Controls, surrogates, ends of lines and paragraphs; and what embeds, overrides or isolates a direction.
+    turns = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    category, direction = unicodedata.category(character), unicodedata.bidirectional(character)
+    return category in ("Cc", "Cs", "Zl", "Zp") or direction in turns
 
 
 def of_system(error: OSError) -> str:

@@ -29,7 +29,7 @@ class Refused(UserError):
 AGAIN = 75
 """The exit status where another process is missing: the same command may come further next time."""
 
-_MESSAGE_BYTES = 1000
+_MESSAGE_BYTES = 4000
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
